@@ -1,0 +1,1 @@
+"""Drivers: how a service is run."""

@@ -1,0 +1,78 @@
+"""Every error of service_manager, as one tree.
+
+ServiceManagerError
+├── ConfigError           services.yml (or another file) is wrong: file, line, what, suggestion
+├── LockError             services.lock.json is missing, stale or does not match what was installed
+├── InstallError          a package could not be installed
+├── UnknownService        no service of that name; carries the nearest names
+├── ServiceUnavailable    a need is missing (runtime, key); carries the reason
+├── ServiceStartFailed    it did not start; carries the last stderr lines
+└── ServiceCrashed        it died while a request was in flight
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class ServiceManagerError(Exception):
+    """Base of every error of this package.
+
+    Attributes:
+        tried: what was attempted and how it failed, one sentence.
+        next_step: what the reader can do about it; empty when there is nothing.
+    """
+
+    def __init__(self, tried: str, next_step: str = "") -> None:
+        super().__init__(tried, next_step)
+        self.tried = tried
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        return f"{self.tried} {self.next_step}".strip()
+
+
+class ConfigError(ServiceManagerError):
+    """A configuration file is wrong; `tried` starts with ``file:line:``."""
+
+
+class LockError(ServiceManagerError):
+    """The lock file is missing, stale, or contradicts what was installed."""
+
+
+class InstallError(ServiceManagerError):
+    """A package could not be installed."""
+
+
+class UnknownService(ServiceManagerError):
+    """There is no service of that name.
+
+    Attributes:
+        nearest: the most similar names, best first.
+    """
+
+    def __init__(self, name: str, nearest: Sequence[str]) -> None:
+        hint = f"Did you mean: {', '.join(nearest)}?" if nearest else "Run `service-manager list`."
+        super().__init__(f"There is no service named {name!r}.", hint)
+        self.name = name
+        self.nearest = tuple(nearest)
+
+
+class ServiceUnavailable(ServiceManagerError):
+    """The service can't run on this machine: a runtime or a key it needs is missing."""
+
+
+class ServiceStartFailed(ServiceManagerError):
+    """The service did not start.
+
+    Attributes:
+        stderr_tail: its last stderr lines, oldest first; empty when it printed nothing.
+    """
+
+    def __init__(self, tried: str, next_step: str = "", stderr_tail: Sequence[str] = ()) -> None:
+        super().__init__(tried, next_step)
+        self.stderr_tail = tuple(stderr_tail)
+
+
+class ServiceCrashed(ServiceManagerError):
+    """The service died while a request was in flight; the request may or may not have taken effect."""

@@ -1,0 +1,168 @@
+"""What a service is: its specification, its states, its locked tools."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, Protocol
+
+
+class State(StrEnum):
+    """The lifecycle of a service. SLEEPING is a state of health, not a failure."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    RUNNING = "running"
+    SLEEPING = "sleeping"
+    WAKING = "waking"
+    STOPPING = "stopping"
+    FAILED = "failed"
+
+
+class Priority(StrEnum):
+    """Who sleeps first under pressure: low first, critical never."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+@dataclass(frozen=True, slots=True)
+class PackageSource:
+    """A pinned package of a registry: ``npm`` or ``pypi``.
+
+    Attributes:
+        entry: the executable to run when the package has several; empty for its only or namesake one.
+        constraints: further requirements installed with it, e.g. ``("mcp<2",)``.
+    """
+
+    registry: Literal["npm", "pypi"]
+    package: str
+    version: str
+    entry: str = ""
+    constraints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSource:
+    """A command that is already on the machine: the argv without the service's `args`."""
+
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UrlSource:
+    """An MCP endpoint that already runs (Streamable HTTP)."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+Source = PackageSource | CommandSource | UrlSource
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """One entry of services.yml after substitution and validation. Times in seconds.
+
+    Attributes:
+        needs: what must be there, in the words of services.yml: a runtime (``node``, ``python``), a program
+            (``git``) or an environment variable (``env:BRAVE_API_KEY``).
+        stateless: nothing is lost when it is stopped; only then may sleeping mean stopping early.
+    """
+
+    name: str
+    source: Source
+    description: str = ""
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    cwd: str | None = None
+    needs: tuple[str, ...] = ()
+    enabled: bool = True
+    priority: Priority = Priority.NORMAL
+    stateless: bool = False
+    idle_timeout_s: float = 300.0
+    min_sleep_time_s: float = 30.0
+    start_timeout_s: float = 30.0
+    stop_timeout_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to run: the real argv (never a launcher such as npx), its environment and directory."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    cwd: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LockedTool:
+    """A tool as its service listed it when the lock was written; fields as in MCP's Tool, wire-cased."""
+
+    name: str
+    title: str = ""
+    description: str = ""
+    input_schema: Mapping[str, Any] | bool = field(default_factory=dict[str, Any])
+    annotations: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class LockedService:
+    """What services.lock.json holds for one pinned service.
+
+    Attributes:
+        pin: ``npm:name@version`` or ``pypi:name==version``; a different pin makes the entry stale.
+        integrity: the package archive's hash, ``sha512-<base64>`` (npm) or ``sha256:<hex>`` (PyPI).
+    """
+
+    pin: str
+    integrity: str
+    tools: tuple[LockedTool, ...] = ()
+
+
+class Progress(Protocol):
+    """Receives progress of an installation or a start; `total` is None when unknown."""
+
+    def __call__(self, progress: float, total: float | None, message: str) -> Awaitable[None]:
+        """Relay one step."""
+        ...
+
+
+class CommandResolver(Protocol):
+    """Turns a specification into what to run, installing it first when that is needed."""
+
+    async def resolve(self, spec: ServiceSpec, progress: Progress) -> Command:
+        """Return the command of a service.
+
+        Raises:
+            InstallError: its package could not be installed.
+            LockError: what was installed is not what the lock says.
+            ServiceUnavailable: a need is missing.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """What `status` shows of one service. Times in seconds.
+
+    Attributes:
+        unavailable_reason: why it can't run here (a missing need); empty when it can.
+        failure: why the last start or run failed; empty otherwise.
+        idle_s: seconds since the last lease ended; None while leased or never used.
+        last_start_ms: how long the last start took until its `initialize` answer; None before the first.
+    """
+
+    name: str
+    state: State
+    priority: Priority
+    unavailable_reason: str = ""
+    failure: str = ""
+    pid: int | None = None
+    leases: int = 0
+    starts: int = 0
+    idle_s: float | None = None
+    last_start_ms: float | None = None

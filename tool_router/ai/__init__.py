@@ -1,0 +1,1 @@
+"""Relevance providers: what a model says about task and tool, behind one protocol."""

@@ -1,0 +1,1 @@
+"""Gateways: where tools are listed and called. One protocol, three kinds."""

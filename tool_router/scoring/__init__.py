@@ -1,0 +1,1 @@
+"""Scoring: how well each tool of the catalog fits a task. Pure; no I/O."""

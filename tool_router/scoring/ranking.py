@@ -1,0 +1,55 @@
+"""What a ranking is: candidates with their scores, and how they were reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tool_router.catalog.model import Tool
+
+
+class Rung(StrEnum):
+    """The rungs of the relevance ladder, lowest first."""
+
+    KEYWORD = "keyword"
+    EMBED = "embed"
+    JUDGE = "judge"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A tool with its scores, each in [0, 1]; `relevance` is None on the keyword rung."""
+
+    tool: Tool
+    score: float
+    keyword: float
+    relevance: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The best tools for one task.
+
+    Attributes:
+        candidates: best first, bounded (the selector's `limit`); empty only for an empty catalog.
+        rung: the highest rung that answered.
+        rung_reason: why no higher rung did, empty when none was configured.
+        confidence: probability that the first candidate is right, in [0, 1].
+        elapsed_ms: wall time the ranking took, in milliseconds.
+    """
+
+    candidates: tuple[Candidate, ...]
+    rung: Rung = Rung.KEYWORD
+    rung_reason: str = ""
+    confidence: float = 0.0
+    elapsed_ms: float = 0.0
+
+    @property
+    def margin(self) -> float:
+        """The first score minus the second; the first score when it stands alone, 0.0 without any."""
+        if not self.candidates:
+            return 0.0
+        first = self.candidates[0].score
+        return first - self.candidates[1].score if len(self.candidates) > 1 else first

@@ -1,0 +1,1 @@
+"""Telemetry: structured logs on stderr, secrets redacted."""
