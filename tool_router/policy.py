@@ -1,0 +1,159 @@
+"""What to do with a ranking and a draft: execute, ask, or say no. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, Literal
+
+from tool_router.args.model import Draft, Source
+from tool_router.catalog.model import Tool
+from tool_router.effect import Effect
+from tool_router.scoring.ranking import Candidate, Ranking
+
+
+class ConfirmScope(StrEnum):
+    """Which effects a person must confirm before a task text alone may run them."""
+
+    DESTRUCTIVE = "destructive"
+    WRITES = "writes"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Probabilities that the first candidate is right, in [0, 1].
+
+    Attributes:
+        read: execute a reading tool from here on.
+        write: execute a writing tool from here on.
+        destructive: offer a destructive tool for confirmation from here on.
+        no_match: below this nothing is thought to fit.
+    """
+
+    read: float = 0.6
+    write: float = 0.75
+    destructive: float = 0.85
+    no_match: float = 0.2
+
+    def of(self, effect: Effect) -> float:
+        """The line a tool of this effect must reach."""
+        return {Effect.READ: self.read, Effect.WRITE: self.write, Effect.DESTRUCTIVE: self.destructive}[effect]
+
+
+DecisionKind = Literal["execute", "need_arguments", "ambiguous", "confirm", "no_match"]
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Call the tool with the draft's arguments."""
+
+    kind: ClassVar[DecisionKind] = "execute"
+    tool: Tool
+    draft: Draft
+
+
+@dataclass(frozen=True, slots=True)
+class NeedArguments:
+    """The tool is clear; some arguments are missing, invalid or doubtful."""
+
+    kind: ClassVar[DecisionKind] = "need_arguments"
+    tool: Tool
+    draft: Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """Several tools may be meant; the caller picks one by name."""
+
+    kind: ClassVar[DecisionKind] = "ambiguous"
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Tool and arguments are clear, but a person must agree first."""
+
+    kind: ClassVar[DecisionKind] = "confirm"
+    tool: Tool
+    draft: Draft
+    effect: Effect
+
+
+@dataclass(frozen=True, slots=True)
+class NoMatch:
+    """No tool fits, or the one that fits can't be called now (`unavailable`)."""
+
+    kind: ClassVar[DecisionKind] = "no_match"
+    candidates: tuple[Candidate, ...] = ()
+    unavailable: Tool | None = None
+
+
+Decision = Execute | NeedArguments | Ambiguous | Confirm | NoMatch
+
+NEAR_TIE = 0.05
+"""An available tool whose score is within this of a better, unavailable one is an alternative to it."""
+
+
+def choose(ranking: Ranking, thresholds: Thresholds, effect: Effect) -> Candidate | Ambiguous | NoMatch:
+    """Pick the candidate the task is about, or say why none can be picked.
+
+    Args:
+        ranking: the candidates, best first.
+        thresholds: the lines to reach.
+        effect: the effect of the candidate `usable(ranking)` returns.
+    """
+    candidate = usable(ranking)
+    if candidate is None:
+        blocked = ranking.candidates[0].tool if ranking.candidates else None
+        confident = ranking.confidence >= thresholds.no_match
+        return NoMatch(available(ranking), blocked if confident else None)
+    if ranking.confidence < thresholds.no_match:
+        return NoMatch(available(ranking))
+    if ranking.confidence < thresholds.of(effect):
+        return Ambiguous(available(ranking))
+    return candidate
+
+
+def available(ranking: Ranking) -> tuple[Candidate, ...]:
+    """The candidates that may be called now."""
+    return tuple(candidate for candidate in ranking.candidates if candidate.tool.available)
+
+
+def usable(ranking: Ranking) -> Candidate | None:
+    """The first available candidate, unless an unavailable one is clearly better."""
+    best = next(iter(available(ranking)), None)
+    if best is None or ranking.candidates[0].score - best.score > NEAR_TIE:
+        return None
+    return best
+
+
+def decide(tool: Tool, draft: Draft, effect: Effect, confirm: ConfirmScope, *, named: bool) -> Decision:
+    """Decide about a tool that is chosen: by the ranking, or because the caller named it.
+
+    A call that names the tool and gives every argument itself is what the client's own approval dialog has
+    shown, so it needs no second question; values read from the task were not shown there.
+
+    Args:
+        tool: the chosen tool; it must be available.
+        draft: its arguments.
+        effect: what a call does.
+        confirm: which effects a person confirms.
+        named: whether the caller named the tool and gave `arguments` in the same call.
+    """
+    if not draft.complete or (draft.doubts and not named):
+        return NeedArguments(tool, draft)
+    shown = named and all(value.source in (Source.CALLER, Source.DEFAULT) for value in draft.values.values())
+    if _needs_person(effect, confirm) and not shown:
+        return Confirm(tool, draft, effect)
+    return Execute(tool, draft)
+
+
+def _needs_person(effect: Effect, confirm: ConfirmScope) -> bool:
+    match confirm:
+        case ConfirmScope.NEVER:
+            return False
+        case ConfirmScope.WRITES:
+            return effect is not Effect.READ
+        case ConfirmScope.DESTRUCTIVE:
+            return effect is Effect.DESTRUCTIVE
