@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from enum import IntEnum
+from typing import cast
 
 from tool_router.catalog.model import Tool
 
@@ -27,29 +28,37 @@ class Effect(IntEnum):
 
 
 _READS = frozenset(
-    "analyze browse calculate check compare compute convert count describe detect diff echo estimate evaluate "
-    "explain extract fetch find forecast get geocode grep head inspect list load locate lookup measure peek ping "
-    "preview query read recall recommend render resolve retrieve scan search see show sort stat status suggest "
-    "summarize tail tell track translate tree validate verify view watch whoami".split()
+    """
+    analyze browse calculate check compare compute convert count describe detect diff echo estimate
+    evaluate explain extract fetch find forecast get geocode grep head inspect list load locate
+    lookup measure peek ping preview query read recall recommend render resolve retrieve scan search
+    see show sort stat status suggest summarize tail tell track translate tree validate verify view
+    watch whoami
+    """.split()
 )
 _WRITES = frozenset(
-    "add annotate append apply approve assign attach book build clone comment commit configure connect convene copy "
-    "create deploy disable download duplicate edit enable export generate import init insert install invite join "
-    "log make merge modify mount open patch pause post publish push put record register remember rename reply "
-    "request resume save schedule send set share start store submit subscribe sync tag toggle trigger update "
-    "upload upsert write".split()
+    """
+    add annotate append apply approve assign attach book build clone comment commit configure
+    connect convene copy create deploy disable download duplicate edit enable export generate import
+    init insert install invite join log make merge modify mount open patch pause post publish push
+    put record register remember rename reply request resume save schedule send set share start
+    store submit subscribe sync tag toggle trigger update upload upsert write
+    """.split()
 )
 _DESTROYS = frozenset(
-    "ban cancel clear close deactivate decline delete demote destroy detach discard drop erase evict exec execute "
-    "expire flush format kick kill move overwrite pay prune purge purchase reboot refund reject remove replace "
-    "reset restart revert revoke rm rollback run shell shutdown stop terminate transfer trash truncate "
-    "unassign uninstall unlink unpublish unregister unsubscribe wipe withdraw".split()
+    """
+    ban cancel clear close deactivate decline delete demote destroy detach discard drop erase evict
+    exec execute expire flush format kick kill move overwrite pay prune purge purchase reboot refund
+    reject remove replace reset restart revert revoke rm rollback run shell shutdown stop terminate
+    transfer trash truncate unassign uninstall unlink unpublish unregister unsubscribe wipe withdraw
+    """.split()
 )
 _LASTING = re.compile(
-    r"\b(permanent(ly)?|irreversibl[ey]|cannot be undone|can't be undone|irrevocabl[ey]|overwrit(e|es|ing))\b", re.I
+    r"\b(permanent(ly)?|irreversibl[ey]|irrevocabl[ey]|can(no|')t be undone|overwrit(e|es|ing))\b",
+    re.IGNORECASE,
 )
 _ARBITRARY = frozenset("code command commands cmd script shell sql statement".split())
-_READING_SCHEMA = frozenset("force overwrite delete purge destroy".split())
+_FORCEFUL = frozenset("force overwrite delete purge destroy".split())
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -65,18 +74,19 @@ def effect_of(tool: Tool) -> Effect:
     if hints.read_only:
         return Effect.READ
     if hints.destructive is False:
-        return Effect.WRITE if hints.read_only is False else max(Effect.WRITE, _verb_effect(tool) or Effect.WRITE)
+        return Effect.WRITE
     from_text = effect_from_text(tool)
     return max(Effect.WRITE, from_text) if hints.read_only is False else from_text
 
 
 def effect_from_text(tool: Tool) -> Effect:
     """Read the effect from name, description and schema; the most careful reading counts."""
-    readings = [effect for effect in (_verb_effect(tool), _sentence_effect(tool.description)) if effect is not None]
+    said = (_verb_effect(tool), _sentence_effect(tool.description))
+    readings = [effect for effect in said if effect is not None]
     if _LASTING.search(tool.description):
         readings.append(Effect.DESTRUCTIVE)
     properties = _property_names(tool)
-    if properties & _READING_SCHEMA:
+    if properties & _FORCEFUL:
         readings.append(Effect.DESTRUCTIVE)
     if properties & _ARBITRARY and max(readings, default=Effect.WRITE) is not Effect.READ:
         readings.append(Effect.DESTRUCTIVE)
@@ -116,5 +126,9 @@ def _known(words: Iterable[str]) -> list[Effect]:
 
 def _property_names(tool: Tool) -> set[str]:
     schema = tool.input_schema
-    properties = schema.get("properties") if not isinstance(schema, bool) else None
-    return {str(name).lower() for name in properties} if isinstance(properties, dict) else set()
+    properties: object = None if isinstance(schema, bool) else schema.get("properties")
+    return (
+        {str(name).lower() for name in cast("dict[object, object]", properties)}
+        if isinstance(properties, dict)
+        else set()
+    )

@@ -38,7 +38,7 @@ class Thresholds:
 
     def of(self, effect: Effect) -> float:
         """The line a tool of this effect must reach."""
-        return {Effect.READ: self.read, Effect.WRITE: self.write, Effect.DESTRUCTIVE: self.destructive}[effect]
+        return (self.read, self.write, self.destructive)[effect]
 
 
 DecisionKind = Literal["execute", "need_arguments", "ambiguous", "confirm", "no_match"]
