@@ -1,0 +1,258 @@
+"""Settings of the router: frozen models, read strictly from router.yml and the environment.
+
+Every field has a default, so that no file is needed. Seconds end in ``_s``; probabilities lie in [0, 1].
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from service_manager.errors import ConfigError as YamlError
+from service_manager.paths import config_dir
+from service_manager.yamlfile import parse
+from tool_router.errors import ConfigError
+from tool_router.policy import ConfirmScope
+
+Seconds = Annotated[float, Field(gt=0)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+GatewayKind = Literal["auto", "embedded", "contextforge", "mcp"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class GatewaySettings(_Section):
+    """Where tools are listed and called."""
+
+    kind: GatewayKind = Field(
+        "auto",
+        description="Which gateway: `embedded` runs services.yml, `contextforge` is IBM ContextForge, `mcp` is "
+        "any MCP endpoint or stdio command. `auto` takes embedded without `url` and `command`, mcp with a "
+        "`command` or a `url` that ends in /mcp, contextforge otherwise.",
+    )
+    url: str = Field(
+        "", description="Address of the gateway. The environment variable GATEWAY_URL fills it when empty."
+    )
+    command: tuple[str, ...] = Field((), description="The argv of a stdio MCP server, for kind `mcp`.")
+    token: SecretStr = Field(
+        SecretStr(""), description="Bearer token. GATEWAY_TOKEN fills it when empty; never logged."
+    )
+    token_file: Path | None = Field(
+        None, description="A file that holds the bearer token, instead of `token`."
+    )
+    transport: Literal["rpc", "mcp"] = Field(
+        "rpc",
+        description="How ContextForge is called: by JSON-RPC, or by its MCP endpoint (relays progress).",
+    )
+
+    @property
+    def resolved_kind(self) -> Literal["embedded", "contextforge", "mcp"]:
+        """The kind that is meant when `kind` is auto."""
+        if self.kind != "auto":
+            return self.kind
+        if self.command or self.url.rstrip("/").endswith("/mcp"):
+            return "mcp"
+        return "contextforge" if self.url else "embedded"
+
+    @model_validator(mode="after")
+    def _address_fits_kind(self) -> GatewaySettings:
+        kind = self.resolved_kind
+        if kind == "contextforge" and not self.url:
+            raise ValueError("kind contextforge needs `url` (or the environment variable GATEWAY_URL)")
+        if kind == "mcp" and bool(self.url) == bool(self.command):
+            raise ValueError("kind mcp needs either `url` or `command`")
+        if self.url and not self.url.startswith(("http://", "https://")):
+            raise ValueError("`url` must start with http:// or https://")
+        return self
+
+
+class CatalogSettings(_Section):
+    """How the catalog is kept current."""
+
+    refresh_s: Seconds = Field(60.0, description="Time between two readings of the gateway's catalog.")
+
+
+class ServicesSettings(_Section):
+    """The services of the embedded gateway."""
+
+    file: Path | None = Field(
+        None,
+        description="services.yml; without it TOOL_ROUTER_SERVICES, the user's own or the shipped one is used.",
+    )
+
+
+class SelectionSettings(_Section):
+    """How tools are ranked."""
+
+    relevance_weight: Share = Field(0.7, description="Share of relevance in the blended score.")
+    keyword_weight: Share = Field(0.3, description="Share of the keyword score in the blended score.")
+    shortlist: int = Field(10, ge=1, le=100, description="How many candidates a ranking keeps.")
+
+
+class RelevanceSettings(_Section):
+    """Relevance by embeddings from an Ollama host; without one the keyword score stands alone."""
+
+    enabled: bool = Field(True, description="Whether relevance is asked for at all.")
+    host: str = Field(
+        "", description="Address of Ollama. OLLAMA_HOST fills it when empty, then 127.0.0.1:11434."
+    )
+    model: str = Field("", description="The embedding model; empty takes the best one that is pulled.")
+    timeout_s: Seconds = Field(0.5, description="Longest a request waits for the task's embedding.")
+
+
+class PolicySettings(_Section):
+    """When a tool is executed, and when it is asked about. All are probabilities of being right."""
+
+    read: Probability = Field(0.6, description="Execute a reading tool from this confidence on.")
+    write: Probability = Field(0.75, description="Execute a writing tool from this confidence on.")
+    destructive: Probability = Field(
+        0.85, description="Offer a destructive tool for confirmation from here on."
+    )
+    no_match: Probability = Field(0.2, description="Below this confidence no tool is thought to fit.")
+    confirm: ConfirmScope = Field(
+        ConfirmScope.DESTRUCTIVE,
+        description="Which effects a person confirms before a task text alone may run them: "
+        "`destructive`, `writes` (both), or `never`.",
+    )
+    candidates_shown: int = Field(5, ge=1, le=20, description="How many candidates an unsure answer shows.")
+
+
+class RequestSettings(_Section):
+    """The time of one request."""
+
+    budget_s: Seconds = Field(
+        50.0, description="The whole time of one execute_task; below the 60 s at which many clients give up."
+    )
+
+
+class BreakerSettings(_Section):
+    """The circuit breakers of targets, services and tools."""
+
+    failure_threshold: int = Field(5, ge=1, description="Consecutive failures that open a breaker.")
+    open_s: Seconds = Field(30.0, description="How long an open breaker rests before it admits probes.")
+    half_open_permits: int = Field(1, ge=1, description="How many probes may be under way at once.")
+    success_threshold: int = Field(1, ge=1, description="Successful probes that close it again.")
+
+
+class StoreSettings(_Section):
+    """The SQLite file that keeps catalogs and vectors between runs."""
+
+    path: Path | None = Field(None, description="The file; without it a place in the user's state directory.")
+
+
+class LogSettings(_Section):
+    """Logs, always on stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least level that is written."
+    )
+    format: Literal["auto", "console", "json"] = Field(
+        "auto",
+        description="`console` for people, `json` for machines; `auto` asks whether stderr is a terminal.",
+    )
+
+
+class Settings(_Section):
+    """Everything router.yml may say."""
+
+    gateway: GatewaySettings = GatewaySettings()
+    catalog: CatalogSettings = CatalogSettings()
+    services: ServicesSettings = ServicesSettings()
+    selection: SelectionSettings = SelectionSettings()
+    relevance: RelevanceSettings = RelevanceSettings()
+    policy: PolicySettings = PolicySettings()
+    request: RequestSettings = RequestSettings()
+    breaker: BreakerSettings = BreakerSettings()
+    store: StoreSettings = StoreSettings()
+    log: LogSettings = LogSettings()
+
+
+ENVIRONMENT: Mapping[str, tuple[str, str]] = {
+    "GATEWAY_URL": ("gateway", "url"),
+    "GATEWAY_TOKEN": ("gateway", "token"),
+    "OLLAMA_HOST": ("relevance", "host"),
+    "TOOL_ROUTER_STORE": ("store", "path"),
+    "TOOL_ROUTER_LOG": ("log", "level"),
+}
+"""Environment variables that fill a setting which router.yml leaves out or empty."""
+
+
+def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from router.yml (when there is one), filled up from the environment.
+
+    Args:
+        path: the file; without it $TOOL_ROUTER_CONFIG, then `tool-router/router.yml` in the user's config
+            directory, then defaults only.
+        environ: the environment, for substitution and filling; the process's own by default.
+
+    Raises:
+        ConfigError: a file that was asked for is missing, or something in it is wrong.
+    """
+    env = os.environ if environ is None else environ
+    file = settings_file(path, env)
+    if file is None:
+        return fill_from_environment(Settings(), env)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{file} can't be read: {error}.", "Give another file, or mend this one."
+        ) from error
+    try:
+        return fill_from_environment(parse(text, str(file), Settings, env), env)
+    except YamlError as error:
+        raise ConfigError(error.tried, error.next_step) from error
+
+
+def settings_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The router.yml that counts, or None when there is none.
+
+    Raises:
+        ConfigError: a file that was named does not exist.
+    """
+    named = path or (Path(environ["TOOL_ROUTER_CONFIG"]) if environ.get("TOOL_ROUTER_CONFIG") else None)
+    if named is not None:
+        if not named.is_file():
+            raise ConfigError(
+                f"The configuration file {named} does not exist.", "Create it, or name another one."
+            )
+        return named
+    own = config_dir(environ) / "router.yml"
+    return own if own.is_file() else None
+
+
+def fill_from_environment(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    """Fill what the file left empty from `ENVIRONMENT`; what the file says always counts.
+
+    Raises:
+        ConfigError: a variable holds a value that its setting refuses.
+    """
+    data = settings.model_dump(exclude_unset=True)
+    used: list[str] = []
+    for variable, (section, key) in ENVIRONMENT.items():
+        value = environ.get(variable, "")
+        current = getattr(getattr(settings, section), key)
+        said = key in getattr(settings, section).model_fields_set
+        empty = current in (None, "") or (isinstance(current, SecretStr) and not current.get_secret_value())
+        if value and (empty if said else True):
+            data.setdefault(section, {})[key] = value
+            used.append(variable)
+    if not used:
+        return settings
+    try:
+        return Settings.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"The environment ({', '.join(used)}) gives a wrong value for {where}: {first['msg']}.",
+            "Correct or unset the variable.",
+        ) from error
