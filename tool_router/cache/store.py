@@ -1,0 +1,229 @@
+"""What outlives a run, in SQLite: the last good catalog of each gateway, vectors, and pins.
+
+Several routers may share one file. Every row can be fetched or computed again, so losing the file costs
+time and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+from anyio import to_thread
+
+from tool_router.cache.codec import decode_tools, encode_tools
+from tool_router.cache.database import Database
+from tool_router.catalog.model import Catalog
+
+T = TypeVar("T")
+
+_DAY_S = 86_400.0
+_VECTORS_KEPT_S = 30 * _DAY_S
+"""A vector that no catalog used for so long is deleted: its tool is gone or its text has changed."""
+
+_ADD_PIN = "INSERT OR IGNORE INTO pins (source, tool_id, fingerprint, seen_at) VALUES (?, ?, ?, ?)"
+_ACCEPT_PIN = "INSERT OR REPLACE INTO pins (source, tool_id, fingerprint, seen_at) VALUES (?, ?, ?, ?)"
+
+
+class Store:
+    """The persistent store. Each method runs on one worker thread and raises StoreError when it can't.
+
+    Being cancelled waits for the statement that runs, so that the connection is never shared.
+    """
+
+    def __init__(self, path: Path | None, *, clock: Callable[[], float] = time.time) -> None:
+        """Prepare a store; nothing is opened before it is needed.
+
+        Args:
+            path: its file; None keeps everything in memory.
+            clock: Unix time, in seconds.
+        """
+        self._database = Database(path)
+        self._clock = clock
+        self._one_at_a_time = anyio.CapacityLimiter(1)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, path: Path | None, *, clock: Callable[[], float] = time.time
+    ) -> AsyncGenerator[Store]:
+        """Hold a store; its file is opened with the first use and closed at the end."""
+        store = cls(path, clock=clock)
+        try:
+            yield store
+        finally:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(store._database.close, limiter=store._one_at_a_time)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether nothing outlives this process: asked for, or the file could not be used."""
+        return self._database.in_memory
+
+    async def load_catalog(self, source: str) -> Catalog | None:
+        """The last good catalog of a gateway, or None.
+
+        Raises:
+            StoreError: the store failed, or the row is damaged.
+        """
+
+        def work(connection: sqlite3.Connection) -> Catalog | None:
+            row = connection.execute(
+                "SELECT fetched_at, tools FROM catalogs WHERE source = ?", (source,)
+            ).fetchone()
+            return Catalog(decode_tools(row[1]), float(row[0]), source) if row else None
+
+        return await self._run(work)
+
+    async def load_description(self, source: str) -> str | None:
+        """The description of ``execute_task`` saved with a gateway's catalog, or None.
+
+        Raises:
+            StoreError: the store failed.
+        """
+
+        def work(connection: sqlite3.Connection) -> str | None:
+            row = connection.execute(
+                "SELECT description FROM catalogs WHERE source = ?", (source,)
+            ).fetchone()
+            return row[0] if row else None
+
+        return await self._run(work)
+
+    async def save_catalog(self, catalog: Catalog, description: str) -> None:
+        """Replace the stored catalog of ``catalog.source``; one already stored that is newer is kept.
+
+        Raises:
+            StoreError: the store failed.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            row = (
+                catalog.source,
+                catalog.fetched_at,
+                catalog.fingerprint,
+                description,
+                encode_tools(catalog.tools),
+            )
+            with _transaction(connection):
+                connection.execute(
+                    "INSERT INTO catalogs (source, fetched_at, fingerprint, description, tools)"
+                    " VALUES (?, ?, ?, ?, ?) ON CONFLICT (source) DO UPDATE SET"
+                    " fetched_at = excluded.fetched_at, fingerprint = excluded.fingerprint,"
+                    " description = excluded.description, tools = excluded.tools"
+                    " WHERE excluded.fetched_at >= catalogs.fetched_at",
+                    row,
+                )
+
+        await self._run(work)
+
+    async def touch_catalog(self, source: str, fetched_at: float) -> None:
+        """Note that the stored catalog was confirmed unchanged at `fetched_at` (Unix time).
+
+        Raises:
+            StoreError: the store failed.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE catalogs SET fetched_at = max(fetched_at, ?) WHERE source = ?", (fetched_at, source)
+            )
+
+        await self._run(work)
+
+    async def vectors(self, model: str, hashes: Sequence[str]) -> dict[str, bytes]:
+        """The stored vectors (float32, this machine's byte order) among `hashes`, by text hash.
+
+        Raises:
+            StoreError: the store failed.
+        """
+
+        def work(connection: sqlite3.Connection) -> dict[str, bytes]:
+            now, wanted = self._clock(), json.dumps(list(hashes))
+            rows = connection.execute(
+                "SELECT text_hash, dim, vector FROM vectors"
+                " WHERE model = ? AND text_hash IN (SELECT value FROM json_each(?))",
+                (model, wanted),
+            )
+            found = {text_hash: vector for text_hash, dim, vector in rows if len(vector) == 4 * dim}
+            connection.execute(
+                "UPDATE vectors SET used_at = ?"
+                " WHERE used_at < ? AND model = ? AND text_hash IN (SELECT value FROM json_each(?))",
+                (now, now - _DAY_S, model, wanted),
+            )
+            return found
+
+        return await self._run(work)
+
+    async def save_vectors(self, model: str, vectors: Mapping[str, bytes]) -> None:
+        """Add vectors (float32) by text hash, and delete those that nothing used for thirty days.
+
+        Raises:
+            StoreError: the store failed.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            now = self._clock()
+            with _transaction(connection):
+                connection.executemany(
+                    "INSERT OR REPLACE INTO vectors (model, text_hash, used_at, dim, vector)"
+                    " VALUES (?, ?, ?, ?, ?)",
+                    [(model, key, now, len(vector) // 4, vector) for key, vector in vectors.items()],
+                )
+                connection.execute("DELETE FROM vectors WHERE used_at < ?", (now - _VECTORS_KEPT_S,))
+
+        await self._run(work)
+
+    async def pins(self, source: str) -> dict[str, str]:
+        """The accepted fingerprint of each tool of a gateway, by tool id.
+
+        Raises:
+            StoreError: the store failed.
+        """
+
+        def work(connection: sqlite3.Connection) -> dict[str, str]:
+            rows = connection.execute("SELECT tool_id, fingerprint FROM pins WHERE source = ?", (source,))
+            return dict(rows.fetchall())
+
+        return await self._run(work)
+
+    async def pin(self, source: str, fingerprints: Mapping[str, str], *, accept: bool = False) -> None:
+        """Pin tools on first sight; with `accept`, also replace what was pinned before.
+
+        Raises:
+            StoreError: the store failed.
+        """
+        statement = _ACCEPT_PIN if accept else _ADD_PIN
+
+        def work(connection: sqlite3.Connection) -> None:
+            now = self._clock()
+            with _transaction(connection):
+                connection.executemany(
+                    statement,
+                    [(source, tool_id, value, now) for tool_id, value in fingerprints.items()],
+                )
+
+        await self._run(work)
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await to_thread.run_sync(self._database.run, work, limiter=self._one_at_a_time)
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Generator[None]:
+    """A write transaction, so that a killed process leaves all of it or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite may have rolled back already (disk full); the first error is the one to report.
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
