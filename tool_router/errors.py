@@ -8,6 +8,7 @@ Each error says what was tried and what to do next; both reach the person who re
     ├── DataError                   a data set for `eval` can't be read
     ├── InstallError                a client's configuration can't be changed
     ├── UnknownTool                 no tool of that name; carries the nearest names
+    │   └── AmbiguousTool           several tools share that bare name; carries their ids
     ├── ProviderError               a relevance provider failed; never leaves tool_router.ai
     └── GatewayError                a call or a listing through a gateway failed
         ├── GatewayUnreachable      nothing was sent: refused, no route, name unknown
@@ -76,6 +77,15 @@ class UnknownTool(ToolRouterError):
         super().__init__(f"There is no tool named {name!r} in the catalog.", hint)
         self.name = name
         self.nearest = tuple(nearest)
+
+
+class AmbiguousTool(UnknownTool):
+    """Several tools share that name, so that it names none of them; `nearest` holds their ids."""
+
+    def __init__(self, name: str, ids: Sequence[str]) -> None:
+        super().__init__(name, ids)
+        self.tried = f"{len(ids)} tools are named {name!r}."
+        self.next_step = f"Name one of: {', '.join(ids)}."
 
 
 class ProviderError(ToolRouterError):
