@@ -34,8 +34,8 @@ class GatewaySettings(_Section):
 
     kind: GatewayKind = Field(
         "auto",
-        description="Which gateway: `embedded` runs services.yml, `contextforge` is IBM ContextForge, `mcp` is "
-        "any MCP endpoint or stdio command. `auto` takes embedded without `url` and `command`, mcp with a "
+        description="Which gateway: `embedded` runs services.yml, `contextforge` is IBM ContextForge, `mcp` "
+        "is any MCP endpoint or stdio command. `auto` takes embedded without `url` and `command`, mcp with a "
         "`command` or a `url` that ends in /mcp, contextforge otherwise.",
     )
     url: str = Field(
@@ -85,7 +85,7 @@ class ServicesSettings(_Section):
 
     file: Path | None = Field(
         None,
-        description="services.yml; without it TOOL_ROUTER_SERVICES, the user's own or the shipped one is used.",
+        description="services.yml; without it TOOL_ROUTER_SERVICES, your own or the shipped one is used.",
     )
 
 

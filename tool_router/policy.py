@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from tool_router.args.model import Draft, Source
 from tool_router.catalog.model import Tool
-from tool_router.effect import Effect
+from tool_router.effect import Effect, effect_of
 from tool_router.scoring.ranking import Candidate, Ranking
 
 
@@ -95,23 +95,16 @@ NEAR_TIE = 0.05
 """An available tool whose score is within this of a better, unavailable one is an alternative to it."""
 
 
-def choose(ranking: Ranking, thresholds: Thresholds, effect: Effect) -> Candidate | Ambiguous | NoMatch:
-    """Pick the candidate the task is about, or say why none can be picked.
-
-    Args:
-        ranking: the candidates, best first.
-        thresholds: the lines to reach.
-        effect: the effect of the candidate `usable(ranking)` returns.
-    """
+def choose(ranking: Ranking, thresholds: Thresholds) -> Candidate | Ambiguous | NoMatch:
+    """Pick the candidate the task is about, or say why none can be picked."""
+    candidates = available(ranking)
+    if ranking.confidence < thresholds.no_match:
+        return NoMatch(candidates)
     candidate = usable(ranking)
     if candidate is None:
-        blocked = ranking.candidates[0].tool if ranking.candidates else None
-        confident = ranking.confidence >= thresholds.no_match
-        return NoMatch(available(ranking), blocked if confident else None)
-    if ranking.confidence < thresholds.no_match:
-        return NoMatch(available(ranking))
-    if ranking.confidence < thresholds.of(effect):
-        return Ambiguous(available(ranking))
+        return NoMatch(candidates, unavailable=ranking.candidates[0].tool if ranking.candidates else None)
+    if ranking.confidence < thresholds.of(effect_of(candidate.tool)):
+        return Ambiguous(candidates)
     return candidate
 
 
@@ -141,7 +134,7 @@ def decide(tool: Tool, draft: Draft, effect: Effect, confirm: ConfirmScope, *, n
         confirm: which effects a person confirms.
         named: whether the caller named the tool and gave `arguments` in the same call.
     """
-    if not draft.complete or (draft.doubts and not named):
+    if not draft.clear:
         return NeedArguments(tool, draft)
     shown = named and all(value.source in (Source.CALLER, Source.DEFAULT) for value in draft.values.values())
     if _needs_person(effect, confirm) and not shown:

@@ -1,0 +1,21 @@
+"""The command line. Every command that prints data takes --json; errors go to stderr with what to do."""
+
+from __future__ import annotations
+
+import typer
+
+from tool_router.cli import calls, doctor, evaluate, install, listing, serve
+
+app = typer.Typer(
+    name="tool-router",
+    help="One MCP tool that finds, fills, guards and calls the right tool of every server you have. "
+    "Without a command it serves MCP over stdio.",
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+for module in (serve, calls, listing, doctor, evaluate, install):
+    module.register(app)
+
+__all__ = ["app"]

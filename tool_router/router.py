@@ -1,0 +1,249 @@
+"""The way of a request: catalog, ranking, arguments, decision, call, outcome. Nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import structlog
+from mcp.types import CallToolResult
+
+from tool_router.args.model import Draft
+from tool_router.catalog.find import find
+from tool_router.catalog.model import Tool
+from tool_router.config import Settings
+from tool_router.effect import effect_of
+from tool_router.errors import GatewayTimeout, ToolRouterError, ToolUnavailable, UnknownTool
+from tool_router.gateway.protocol import Gateway, Progress
+from tool_router.policy import Confirm, Decision, Execute, Thresholds, choose, decide
+from tool_router.results import describe_failure, describe_unfinished, provenance, with_decision
+from tool_router.scoring.ranking import Candidate, Ranking
+
+if TYPE_CHECKING:
+    from tool_router.catalog.keeper import CatalogKeeper, Snapshot
+    from tool_router.selector import Selector
+
+REFRESH_FOR_NAME_S = 5.0
+"""How long an unknown tool name may wait for a fresh catalog before it is called unknown."""
+
+STALE_FOR_NAME_S = 10.0
+"""A younger catalog is not read again for an unknown name: a confused caller must not flood a gateway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call of execute_task, with text that can be encoded and compared."""
+
+    task: str
+    context: str = ""
+    tool: str | None = None
+    arguments: Mapping[str, Any] | None = None
+
+    @classmethod
+    def clean(cls, task: str, context: str, tool: str | None, arguments: Mapping[str, Any] | None) -> Request:
+        """Build a request from wire values: lone surrogates and NUL bytes are replaced."""
+        return cls(
+            _clean(task), _clean(context), _clean(tool.strip()) if tool and tool.strip() else None, arguments
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be done about a request, before anything is called.
+
+    Attributes:
+        decision: what was decided, or None when `error` says why nothing could be.
+        spent_s: seconds of the request's budget used so far.
+    """
+
+    request: Request
+    decision: Decision | None = None
+    error: ToolRouterError | None = None
+    ranking: Ranking | None = None
+    catalog_age_s: float = 0.0
+    catalog_stale: bool = False
+    spent_s: float = 0.0
+    ms: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def tool(self) -> Tool | None:
+        """The chosen tool, where there is one."""
+        return getattr(self.decision, "tool", None)
+
+    @property
+    def draft(self) -> Draft | None:
+        """The chosen tool's arguments, where there is a tool."""
+        return getattr(self.decision, "draft", None)
+
+
+class Router:
+    """Plans and executes requests against one gateway.
+
+    Args:
+        settings: thresholds, budget, how much an answer shows.
+        keeper: the catalog.
+        selector: ranks it.
+        gateway: calls tools; guarded by breakers and a deadline.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        keeper: CatalogKeeper,
+        selector: Selector,
+        gateway: Gateway,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._keeper = keeper
+        self._selector = selector
+        self._gateway = gateway
+        self._clock = clock
+        policy = settings.policy
+        self._thresholds = Thresholds(policy.read, policy.write, policy.destructive, policy.no_match)
+        self._log = structlog.get_logger()
+
+    async def plan(self, request: Request) -> Plan:
+        """Find the tool, build its arguments and decide; nothing is called."""
+        started = self._clock()
+        ms: dict[str, float] = {}
+        try:
+            with anyio.fail_after(self._settings.request.budget_s):
+                await self._keeper.first()
+                snapshot = self._keeper.snapshot()
+                if request.tool is not None:
+                    ranking = None
+                    tool = await self._named(snapshot, request.tool)
+                    decision = self._decide(request, tool, ms)
+                else:
+                    ranking = await self._selector.rank(
+                        snapshot, request.task, request.context, self._settings.request.budget_s
+                    )
+                    ms["rank"] = ranking.elapsed_ms
+                    decision = self._decide_ranked(request, ranking, ms)
+        except TimeoutError:
+            budget = self._settings.request.budget_s
+            late = GatewayTimeout(f"No catalog arrived within {budget:.0f} s.", "Run `tool-router doctor`.")
+            return Plan(request, error=late, spent_s=self._clock() - started, ms=ms)
+        except ToolRouterError as error:
+            return Plan(request, error=error, spent_s=self._clock() - started, ms=ms)
+        return Plan(
+            request,
+            decision,
+            ranking=ranking,
+            catalog_age_s=snapshot.age_s,
+            catalog_stale=snapshot.stale,
+            spent_s=self._clock() - started,
+            ms=ms,
+        )
+
+    async def execute(self, plan: Plan, progress: Progress, *, agreed: bool | None = None) -> CallToolResult:
+        """Carry a plan out: call the tool, or answer why it was not called.
+
+        Args:
+            plan: from `plan`.
+            progress: receives the upstream's progress.
+            agreed: what a person answered to a `Confirm`; None when nobody could be asked.
+        """
+        started = self._clock()
+        decision = plan.decision
+        if decision is None:
+            error = plan.error or ToolUnavailable("Nothing was planned.", "Send the task again.")
+            return self._finish(plan, describe_failure(error, None, None), "failed", started)
+        if isinstance(decision, Confirm) and agreed:
+            decision = Execute(decision.tool, decision.draft)
+        if not isinstance(decision, Execute):
+            declined = agreed is False
+            shown = self._settings.policy.candidates_shown
+            result = describe_unfinished(decision, plan.request.task, shown, declined=declined)
+            status = "declined" if declined and isinstance(decision, Confirm) else decision.kind
+            return self._finish(plan, result, status, started)
+        left_s = max(0.0, self._settings.request.budget_s - plan.spent_s)
+        try:
+            with anyio.fail_after(left_s):
+                result = await self._gateway.call(decision.tool, decision.draft.arguments, progress)
+        except TimeoutError:
+            late = GatewayTimeout(
+                f"{decision.tool.id} did not answer within the {left_s:.0f} s that were left.",
+                "Raise request.budget_s if the tool is slow.",
+            )
+            return self._finish(
+                plan, describe_failure(late, decision.tool, decision.draft), "failed", started
+            )
+        except ToolRouterError as error:
+            return self._finish(
+                plan, describe_failure(error, decision.tool, decision.draft), "failed", started
+            )
+        return self._finish(plan, result, "executed", started)
+
+    async def _named(self, snapshot: Snapshot, name: str) -> Tool:
+        """The tool the caller named; a fresh catalog is read before a name is called unknown."""
+        try:
+            return find(snapshot.catalog, name)
+        except UnknownTool:
+            if snapshot.age_s < STALE_FOR_NAME_S:
+                raise
+        with anyio.move_on_after(REFRESH_FOR_NAME_S):
+            await self._keeper.refresh()
+        return find(self._keeper.snapshot().catalog, name)
+
+    def _decide_ranked(self, request: Request, ranking: Ranking, ms: dict[str, float]) -> Decision:
+        picked = choose(ranking, self._thresholds)
+        return self._decide(request, picked.tool, ms) if isinstance(picked, Candidate) else picked
+
+    def _decide(self, request: Request, tool: Tool, ms: dict[str, float]) -> Decision:
+        # jsonschema and rapidfuzz stay out of the process until the first draft.
+        from tool_router.args.build import build
+
+        if not tool.available:
+            reason = tool.unavailable_reason or f"it is {tool.availability}"
+            raise ToolUnavailable(
+                f"{tool.id} can't be called: {reason}", "Run `tool-router doctor` for what to do."
+            )
+        started = time.perf_counter()
+        draft = build(tool, request.task, request.context, request.arguments)
+        ms["arguments"] = (time.perf_counter() - started) * 1000
+        named = request.tool is not None and request.arguments is not None
+        return decide(tool, draft, effect_of(tool), self._settings.policy.confirm, named=named)
+
+    def _finish(self, plan: Plan, result: CallToolResult, status: str, started: float) -> CallToolResult:
+        call_ms = (self._clock() - started) * 1000
+        ms = {**plan.ms, "call": call_ms, "total": plan.spent_s * 1000 + call_ms}
+        facts = decision_facts(plan, status, ms)
+        self._log.info(
+            "task_answered",
+            status=status,
+            tool=facts["tool"],
+            rung=facts["rung"],
+            confidence=facts["confidence"],
+            is_error=result.is_error,
+            total_ms=facts["ms"]["total"],
+        )
+        return with_decision(result, facts)
+
+
+def decision_facts(plan: Plan, status: str, ms: Mapping[str, float]) -> dict[str, Any]:
+    """How an answer was reached, as `_meta` and `--json` show it."""
+    ranking = plan.ranking
+    first = ranking.candidates[0] if ranking and ranking.candidates else None
+    tool, draft = plan.tool, plan.draft
+    return {
+        "status": status,
+        "tool": tool.id if tool else None,
+        "score": round(first.score, 4) if first else None,
+        "confidence": round(ranking.confidence, 4) if ranking else None,
+        "margin": round(ranking.margin, 4) if ranking else None,
+        "rung": ranking.rung.value if ranking else "named",
+        "rung_reason": ranking.rung_reason if ranking else "the caller named the tool",
+        "arguments": provenance(draft) if draft else {},
+        "catalog": {"age_s": round(plan.catalog_age_s, 1), "stale": plan.catalog_stale},
+        "ms": {name: round(value, 2) for name, value in ms.items()},
+    }
+
+
+def _clean(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
