@@ -94,8 +94,16 @@ def effect_from_text(tool: Tool) -> Effect:
 
 
 def _verb_effect(tool: Tool) -> Effect | None:
-    """The most careful verb of the tool's own name; None when no word of it is a known verb."""
-    return max(_known(word.lower() for word in _WORD.findall(tool.name)), default=None)
+    """The most careful verb of the tool's own name; None when no word of it is a known verb.
+
+    After a leading reading verb a word such as "comment" or "post" names what is read, unless it is joined on
+    (``get_or_create``).
+    """
+    words = [word.lower() for word in _WORD.findall(tool.name)]
+    effects = _known(words)
+    if words and words[0] in _READS and not {"and", "or"} & set(words):
+        effects = [effect for effect in effects if effect is not Effect.WRITE]
+    return max(effects, default=None)
 
 
 def _sentence_effect(description: str) -> Effect | None:
