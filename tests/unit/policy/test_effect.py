@@ -35,7 +35,7 @@ def test_annotations_decide_where_a_server_gives_them(hints: Hints, effect: Effe
     [
         ("list_issues", "List the issues of a repository", Effect.READ),
         ("getUserById", "Returns one user", Effect.READ),
-        ("list_comments", "Comments of an issue", Effect.READ),
+        ("list_comments", "List the comments of an issue", Effect.READ),
         ("get_or_create_user", "Gets a user", Effect.WRITE),
         ("convert_time", "Convert time between time zones", Effect.READ),
         ("create_issue", "Create an issue", Effect.WRITE),
