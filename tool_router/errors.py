@@ -132,6 +132,8 @@ class GatewayRejected(GatewayError):
         status: the HTTP status.
     """
 
+    reached_tool = False
+
     def __init__(self, status: int, tried: str, next_step: str = "") -> None:
         super().__init__(tried, next_step)
         self.status = status
