@@ -97,43 +97,30 @@ class Store:
         return await self._run(work)
 
     async def save_catalog(self, catalog: Catalog, description: str) -> None:
-        """Replace the stored catalog of ``catalog.source``; one already stored that is newer is kept.
+        """Store the catalog of ``catalog.source``, unless a newer one is stored already.
+
+        Of a catalog that is stored with the same fingerprint only time and description are written.
 
         Raises:
-            StoreError: the store failed.
+            StoreError: the store failed, or a schema can't be written as JSON.
         """
 
         def work(connection: sqlite3.Connection) -> None:
-            row = (
-                catalog.source,
-                catalog.fetched_at,
-                catalog.fingerprint,
-                description,
-                encode_tools(catalog.tools),
+            source, fetched_at, fingerprint = catalog.source, catalog.fetched_at, catalog.fingerprint
+            confirmed = connection.execute(
+                "UPDATE catalogs SET fetched_at = max(fetched_at, ?), description = ?"
+                " WHERE source = ? AND fingerprint = ?",
+                (fetched_at, description, source, fingerprint),
             )
-            with _transaction(connection):
+            if confirmed.rowcount == 0:
                 connection.execute(
                     "INSERT INTO catalogs (source, fetched_at, fingerprint, description, tools)"
                     " VALUES (?, ?, ?, ?, ?) ON CONFLICT (source) DO UPDATE SET"
                     " fetched_at = excluded.fetched_at, fingerprint = excluded.fingerprint,"
                     " description = excluded.description, tools = excluded.tools"
                     " WHERE excluded.fetched_at >= catalogs.fetched_at",
-                    row,
+                    (source, fetched_at, fingerprint, description, encode_tools(catalog.tools)),
                 )
-
-        await self._run(work)
-
-    async def touch_catalog(self, source: str, fetched_at: float) -> None:
-        """Note that the stored catalog was confirmed unchanged at `fetched_at` (Unix time).
-
-        Raises:
-            StoreError: the store failed.
-        """
-
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "UPDATE catalogs SET fetched_at = max(fetched_at, ?) WHERE source = ?", (fetched_at, source)
-            )
 
         await self._run(work)
 
