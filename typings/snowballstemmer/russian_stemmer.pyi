@@ -1,0 +1,2 @@
+class RussianStemmer:
+    def stemWord(self, word: str) -> str: ...  # noqa: N802 - the library's own name
