@@ -1,0 +1,94 @@
+"""Builds the arguments of one tool from a task, its context and what the caller gave.
+
+The order: what the caller gave stands; what the task (then the context) says is bound to the rest; a
+required parameter that still has no value takes its schema's default; what remains is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from tool_router.args.bind import Binding, bind
+from tool_router.args.clarity import doubts_of
+from tool_router.args.coerce import coerce
+from tool_router.args.fit import Scene
+from tool_router.args.flags import flag
+from tool_router.args.freetext import free_text
+from tool_router.args.meaning import Meaning
+from tool_router.args.model import Draft, Invalid, Source, Value
+from tool_router.args.slots import NOTHING, Slot, slots_of
+from tool_router.args.span import Span
+from tool_router.args.spans import Reading, read
+from tool_router.args.validate import violations
+from tool_router.args.words import content_stems, split_identifier, stem
+from tool_router.catalog.model import Tool
+
+
+def build(
+    tool: Tool,
+    task: str,
+    context: str = "",
+    given: Mapping[str, Any] | None = None,
+    now: datetime | None = None,
+) -> Draft:
+    """Draft the arguments of a call.
+
+    Args:
+        tool: the tool to call.
+        task: what is to be done; the text that commands.
+        context: what else is known; it only fills what the task leaves open.
+        given: the caller's own arguments: coerced and validated, never replaced.
+        now: the clock that "tomorrow" is read by; without it relative dates stay unbound.
+    """
+    slots = slots_of(tool.input_schema)
+    values: dict[str, Value] = {}
+    invalid: list[Invalid] = []
+    known = {slot.name: slot for slot in slots}
+    for name, value in (given or {}).items():
+        if name in known:
+            values[name] = Value(coerce(value, known[name]), Source.CALLER)
+        else:
+            values[name] = Value(value, Source.CALLER)
+    open_slots = tuple(slot for slot in slots if slot.name not in values)
+    doubts: tuple[str, ...] = ()
+    if open_slots and (task.strip() or context.strip()):
+        readings = [read(task, Source.TASK, now)]
+        if context.strip():
+            readings.append(read(context, Source.CONTEXT, now))
+        found, doubts = _filled(tool, open_slots, readings)
+        values.update(found)
+    for slot in open_slots:
+        if slot.required and slot.name not in values and slot.default is not NOTHING:
+            values[slot.name] = Value(slot.default, Source.DEFAULT)
+    missing = tuple(slot.name for slot in slots if slot.required and slot.name not in values)
+    ordered = {name: values[name] for name in [*known, *values] if name in values}
+    broken, unusable = violations({name: value.value for name, value in ordered.items()}, tool.input_schema)
+    invalid.extend(broken)
+    if unusable:
+        doubts = (*doubts, unusable)
+    return Draft(ordered, missing, tuple(invalid), doubts)
+
+
+def _filled(
+    tool: Tool, slots: tuple[Slot, ...], readings: list[Reading]
+) -> tuple[dict[str, Value], tuple[str, ...]]:
+    tool_stems = content_stems(tool.description[:1000]) | {stem(w) for w in split_identifier(tool.name)}
+    scene = Scene(readings, slots, tool_stems)
+    extra: dict[int, list[Span]] = {}
+    for index, slot in enumerate(slots):
+        if slot.meaning in (Meaning.TEXT, Meaning.QUERY) and slot.accepts("string") and not slot.enum:
+            extra[index] = [span for span, _ in free_text(readings[0], tool_stems)]
+    fits = scene.fits(extra)
+    bindings: Mapping[int, Binding] = bind(slots, fits)
+    values: dict[str, Value] = {}
+    for index, binding in bindings.items():
+        fit = binding.fit
+        values[slots[index].name] = Value(fit.value, fit.span.source, fit.span.text)
+    for slot in slots:
+        if slot.types and slot.types <= {"boolean", "null"} and slot.name not in values:
+            read_flag = flag(slot, readings[0])
+            if read_flag is not None and read_flag.share >= 0.5:
+                values[slot.name] = Value(read_flag.value, Source.TASK, read_flag.evidence)
+    return values, doubts_of(slots, fits, bindings, readings)

@@ -1,0 +1,136 @@
+"""Values a schema names itself (enum members, examples, labelled codes) where the text mentions them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from rapidfuzz import fuzz
+
+from tool_router.args.slots import Slot
+from tool_router.args.span import Kind, Span
+from tool_router.args.spans import Reading
+from tool_router.args.words import FUNCTION_WORDS, Token, split_identifier, stem, tokens
+
+_FUZZY = 88.0
+"""Least rapidfuzz ratio (0 to 100) at which two words of five letters or more count as the same word."""
+_MAX_OPTIONS = 200
+
+
+class Strength(IntEnum):
+    """How surely an option is mentioned."""
+
+    FUZZY = 1
+    PART = 2
+    STEM = 3
+    EXACT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One option of a slot, found in the text; `span.value` is the option as the schema writes it."""
+
+    span: Span
+    strength: Strength
+    declared: bool
+    """Whether the schema allows nothing but its options (an enum), or only named this one as an example."""
+
+
+def choices(slot: Slot, reading: Reading) -> Iterator[Choice]:
+    """Every option of a slot that a reading mentions."""
+    for value, label, declared in _options(slot):
+        words = _label_words(label)
+        if not words:
+            continue
+        found = list(_mentions(words, reading, declared=declared))
+        for first, last, strength in found:
+            start, end = reading.words[first].start, reading.words[last].end
+            piece = reading.text[start:end]
+            given = value if declared or not isinstance(value, str) else _as_written(value, piece)
+            span = Span(Kind.PHRASE, start, end, piece, given, source=reading.source)
+            yield Choice(span, strength, declared)
+
+
+def _options(slot: Slot) -> Iterator[tuple[Any, str, bool]]:
+    """(value, words that name it, declared) of every option."""
+    if slot.enum:
+        for member in slot.enum[:_MAX_OPTIONS]:
+            if isinstance(member, str):
+                yield member, member, True
+        for value, label in slot.hints.labelled:
+            matching = [member for member in slot.enum if str(member) == str(value)]
+            if matching:
+                yield matching[0], label, True
+        return
+    for value, label in slot.hints.labelled:
+        if (isinstance(value, str) and not slot.numeric) or (
+            not isinstance(value, str) and not slot.accepts("string")
+        ):
+            yield value, label, True
+    if not slot.numeric and slot.accepts("string"):
+        for example in (*slot.hints.examples, *slot.hints.named):
+            yield example, example, False
+
+
+def _as_written(option: str, piece: str) -> str:
+    """The text's own spelling unless it only differs in case or inflection, then the schema's."""
+    return option if option.lower() != piece.lower() else piece
+
+
+def _label_words(label: str) -> tuple[Token, ...]:
+    words = tuple(word for word in tokens(label.replace("_", " ").replace("-", " ")) if word.is_word)
+    if len(words) == 1 and not label.isupper():
+        parts = split_identifier(words[0].text)
+        if len(parts) > 1:
+            words = tuple(Token(part, stem(part), 0, 0) for part in parts)
+    return words[:6]
+
+
+def _mentions(
+    words: tuple[Token, ...], reading: Reading, *, declared: bool
+) -> Iterator[tuple[int, int, Strength]]:
+    texts = [word.text.lower() for word in words]
+    stems = [word.stem for word in words]
+    if len(texts) == 1 and (len(texts[0]) < 2 or texts[0] in FUNCTION_WORDS):
+        if declared and words[0].text.isupper():
+            for index, word in enumerate(reading.words):
+                if word.text == words[0].text:
+                    yield index, index, Strength.STEM
+        return
+    spoken = [(index, word) for index, word in enumerate(reading.words) if word.is_word]
+    size = len(words)
+    hit = False
+    for at in range(len(spoken) - size + 1):
+        window = spoken[at : at + size]
+        if window[0][1].stem != stems[0] and size > 1:
+            continue
+        if [word.stem for _, word in window] == stems:
+            same = [word.text.lower() for _, word in window] == texts
+            hit = True
+            yield window[0][0], window[-1][0], Strength.EXACT if same else Strength.STEM
+    if hit or not declared:
+        return
+    if size > 1:
+        yield from _partly(words, spoken)
+    elif len(texts[0]) >= 5:
+        for index, word in spoken:
+            low = word.text.lower()
+            if (
+                len(low) >= 4
+                and low[0] == texts[0][0]
+                and (fuzz.ratio(low, texts[0]) >= _FUZZY or (low.startswith(texts[0][:5]) and len(low) >= 5))
+            ):
+                yield index, index, Strength.FUZZY
+
+
+def _partly(
+    words: Sequence[Token], spoken: Sequence[tuple[int, Token]]
+) -> Iterator[tuple[int, int, Strength]]:
+    """The first telling word of a longer option, standing alone."""
+    telling = [word.stem for word in words if word.text.lower() not in FUNCTION_WORDS and len(word.text) > 2]
+    for index, word in spoken:
+        if telling and word.stem == telling[0]:
+            yield index, index, Strength.PART
+            return

@@ -1,0 +1,265 @@
+"""How well a span answers a slot: its form, the words around it, and the key it was given.
+
+The score is a sum of a few terms, each explained where it is added; 0.3 is a guess by form alone, 0.6 a value
+with one good reason, 1.0 and more a value that the text names. The terms were set on the structure of
+public function-calling tasks, not on their wording.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tool_router.args.choices import Strength, choices
+from tool_router.args.cues import Cues, Surroundings
+from tool_router.args.meaning import Meaning
+from tool_router.args.model import Source
+from tool_router.args.roles import Role, role_of
+from tool_router.args.shape import Shaped, shape
+from tool_router.args.slots import Slot
+from tool_router.args.span import Kind, Span
+from tool_router.args.spans import Reading
+from tool_router.args.words import stem
+
+_CHOICE = {Strength.EXACT: 0.75, Strength.STEM: 0.68, Strength.PART: 0.4, Strength.FUZZY: 0.4}
+_NAMING = frozenset({stem(word) for word in ("called", "named", "titled")})
+_NAMED = frozenset({"name", stem("title"), "nam", "titl"})
+_WORDY = frozenset({Kind.NAME, Kind.PHRASE})
+_MAX_PER_SLOT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A span as a possible value of a slot.
+
+    Attributes:
+        slot: index of the slot.
+        mask: the words it covers, as bits over task and context together.
+        cue: strength of the words around it that name the slot, 0 to 1.
+        chosen: whether the schema itself names the value.
+        keyed: whether the text gives it under the slot's own name (``limit=5``).
+        doubt: why the value's form is unsure, empty when it is sure.
+    """
+
+    slot: int
+    span: Span
+    value: Any
+    score: float
+    mask: int
+    cue: float = 0.0
+    chosen: bool = False
+    keyed: bool = False
+    doubt: str = ""
+
+
+class Scene:
+    """The readings of one request and the slots they may answer."""
+
+    def __init__(
+        self, readings: Sequence[Reading], slots: Sequence[Slot], tool_stems: frozenset[str]
+    ) -> None:
+        self.readings = readings
+        self.slots = slots
+        self.tool_stems = tool_stems
+        self._places: list[tuple[Reading, Surroundings, int]] = []
+        shift = 0
+        for reading in readings:
+            self._places.append((reading, Surroundings(reading), shift))
+            shift += len(reading.words) + 1
+        counts: Counter[str] = Counter()
+        for slot in slots:
+            counts.update(set(slot.stems) | slot.about)
+        self._spread: Mapping[str, int] = counts
+        self._roles = [role_of(slot) for slot in slots]
+        self._keys = {_plain(slot.name): index for index, slot in enumerate(slots)}
+        self._cues: dict[tuple[int, int, int], Cues] = {}
+
+    def fits(self, extra: Mapping[int, Sequence[Span]]) -> list[list[Fit]]:
+        """For every slot its best candidates, best first; `extra` adds spans made for single slots."""
+        found: list[list[Fit]] = []
+        for index, slot in enumerate(self.slots):
+            mine: list[Fit] = []
+            for place, (reading, around, shift) in enumerate(self._places):
+                mine.extend(self._chosen(index, slot, place))
+                added = [span for span in extra.get(index, ()) if span.source is reading.source]
+                for span in (*reading.spans, *added):
+                    fit = self._fit(index, slot, span, place, around, shift)
+                    if fit is not None:
+                        mine.append(fit)
+            mine.sort(key=lambda fit: -fit.score)
+            found.append(_distinct(mine)[:_MAX_PER_SLOT])
+        return found
+
+    def _cues_of(self, span: Span, place: int) -> Cues:
+        key = (place, span.start, span.end)
+        cues = self._cues.get(key)
+        if cues is None:
+            cues = self._cues[key] = self._places[place][1].cues(span)
+        return cues
+
+    def _chosen(self, index: int, slot: Slot, place: int) -> list[Fit]:
+        """Options the schema names (of the items, for an array) that the text mentions."""
+        reading, around, shift = self._places[place]
+        inner = slot.item if slot.item is not None and slot.item.accepts("string") else slot
+        several = inner is not slot
+        fits: list[Fit] = []
+        for choice in choices(inner, reading):
+            cues = self._cues_of(choice.span, place)
+            cue = self._cue(slot, cues)
+            score = _CHOICE[choice.strength] - (0.0 if choice.declared else 0.05)
+            score += (
+                0.3 * cue + self._role(index, slot, cues) - (0.1 if reading.source is Source.CONTEXT else 0)
+            )
+            mask = around.mask(choice.span, shift)
+            fits.append(Fit(index, choice.span, choice.span.value, score, mask, cue, chosen=True))
+        if several and fits:
+            return [_gathered(index, inner, fits)]
+        return fits
+
+    def _fit(
+        self, index: int, slot: Slot, span: Span, place: int, around: Surroundings, shift: int
+    ) -> Fit | None:
+        keyed = False
+        if span.key:
+            owner = self._keys.get(_plain(span.key))
+            keyed = owner == index
+            if owner is not None and not keyed:
+                return None
+        cues = self._cues_of(span, place)
+        trimmed, inside = (span, 0.0) if span.kind is not Kind.PHRASE else self._trim(slot, span, cues, place)
+        shaped = shape(trimmed, slot) or (_forced(trimmed, slot) if keyed else None)
+        if shaped is None:
+            return None
+        cue = max(self._cue(slot, cues), inside)
+        score = shaped.fit + 0.5 * cue + self._role(index, slot, cues)
+        if keyed:
+            score += 1.0
+        if span.kind in _WORDY and cues.words and not keyed:
+            score -= self._echo(slot, cues.words)
+        if span.source is Source.CONTEXT:
+            score -= 0.1
+        if score <= 0.05:
+            return None
+        return Fit(
+            index,
+            trimmed,
+            shaped.value,
+            score,
+            around.mask(trimmed, shift),
+            cue,
+            keyed=keyed,
+            doubt=shaped.doubt,
+        )
+
+    def _trim(self, slot: Slot, span: Span, cues: Cues, place: int) -> tuple[Span, float]:
+        """ "low severity level" for severity_level is "low": the slot's own words at either end are no value."""
+        reading, around, _ = self._places[place]
+        words = [w for w in reading.words[around.index(span.start) : around.index(span.end)] if w.is_word]
+        own = {s for s in slot.stems if not s.isdigit()}
+        first, last = 0, len(words)
+        while last > first and words[last - 1].stem in own:
+            last -= 1
+        while first < last and words[first].stem in own:
+            first += 1
+        if first == last or (first == 0 and last == len(words)):
+            return span, 0.0
+        start, end = words[first].start, words[last - 1].end
+        piece = reading.text[start:end]
+        share = len({w.stem for w in (*words[:first], *words[last:])}) / max(len(own), 1)
+        return replace(span, start=start, end=end, text=piece, value=piece), min(1.0, 0.4 + 0.6 * share)
+
+    def _weight(self, word: str) -> float:
+        return 1.0 / max(self._spread.get(word, 1), 1)
+
+    def _cue(self, slot: Slot, cues: Cues) -> float:
+        """How far the words around a span name the slot, 0 to 1; a word many slots share counts less."""
+        total = got = 0.0
+        for word in set(slot.stems):
+            if word.isdigit():
+                continue
+            weight = self._weight(word)
+            total += weight
+            got += weight * _strength(cues, word)
+        name = got / total if total else 0.0
+        about = max(
+            (self._weight(word) * _strength(cues, word) for word in slot.about.difference(slot.stems)),
+            default=0.0,
+        )
+        opaque = all(len(word) <= 2 for word in slot.stems)
+        if opaque:
+            return max(name, 0.9 * about)
+        return min(1.0, 0.85 * name + 0.4 * about)
+
+    def _role(self, index: int, slot: Slot, cues: Cues) -> float:
+        """What the governing preposition says: from A to B, between A and B, by an author, in a place."""
+        role, preposition = self._roles[index], cues.preposition
+        if role is not Role.NONE and preposition:
+            verdict = role.judge(preposition, cues.between)
+            if verdict:
+                return 0.3 * verdict
+        if slot.meaning is Meaning.PLACE:
+            return {
+                "in": 0.2,
+                "at": 0.15,
+                "near": 0.2,
+                "around": 0.15,
+                "for": 0.1,
+                "of": 0.1,
+                "from": 0.1,
+                "to": 0.1,
+            }.get(preposition, 0.0)
+        if slot.meaning is Meaning.PERSON:
+            return {"by": 0.3, "with": 0.1, "of": 0.05, "for": 0.05}.get(preposition, 0.0)
+        return 0.0
+
+    def _echo(self, slot: Slot, words: Sequence[str]) -> float:
+        """Words that the tool or its slots use of themselves are the command, not a value."""
+        known = sum(1 for word in words if word in self.tool_stems or word in self._spread)
+        return 0.3 * known / len(words)
+
+
+def _strength(cues: Cues, word: str) -> float:
+    found = max(cues.before.get(word, 0.0), 0.9 * cues.after.get(word, 0.0))
+    if not found and word in _NAMED:
+        found = max((0.8 * cues.before.get(naming, 0.0) for naming in _NAMING), default=0.0)
+    return found
+
+
+def _plain(name: str) -> str:
+    return "".join(char for char in name.lower() if char.isalnum())
+
+
+def _forced(span: Span, slot: Slot) -> Shaped | None:
+    """A value given under the slot's own name, when its form is unusual but a string may be anything."""
+    if slot.enum or not slot.accepts("string") or isinstance(span.value, dict | list):
+        return None
+    return Shaped(span.text, 0.2)
+
+
+def _gathered(index: int, item: Slot, fits: list[Fit]) -> Fit:
+    """All options of an array's items that are mentioned, as one value in the text's order."""
+    ordered = sorted(fits, key=lambda fit: fit.span.start)
+    values: list[Any] = []
+    mask = 0
+    for fit in ordered:
+        mask |= fit.mask
+        if fit.value not in values:
+            values.append(fit.value)
+    best = max(fits, key=lambda fit: fit.score)
+    first, last = ordered[0].span, ordered[-1].span
+    span = replace(first, end=max(last.end, first.end), value=values, text=first.text)
+    return Fit(index, span, values, best.score, mask, best.cue, chosen=True)
+
+
+def _distinct(fits: list[Fit]) -> list[Fit]:
+    """The best fit of each value and place, best first."""
+    seen: set[tuple[str, int]] = set()
+    kept: list[Fit] = []
+    for fit in fits:
+        key = (repr(fit.value), fit.mask)
+        if key not in seen:
+            seen.add(key)
+            kept.append(fit)
+    return kept

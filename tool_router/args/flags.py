@@ -1,0 +1,52 @@
+"""Boolean parameters: a flag is set when the text speaks of what it is about, and cleared when it denies it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tool_router.args.slots import Slot
+from tool_router.args.spans import Reading
+from tool_router.args.words import stem
+
+_EMPTY = frozenset(
+    stem(word)
+    for word in """is are has have can should include includes including included allow allows allowed enable enabled
+    disable disabled use used with show return get only flag status not no whether be do does need needs want option
+    consider display""".split()
+)
+_NEGATIONS = frozenset({"no", "not", "without", "exclude", "excluding", "excludes", "disable", "don", "skip", "don't", "never", "omit",
+                        "except"})  # fmt: skip
+_AFTER_NEGATION = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A boolean read from a text; `share` is how much of the parameter's name was spoken, 0 to 1."""
+
+    value: bool
+    share: float
+    start: int
+    end: int
+    evidence: str
+
+
+def flag(slot: Slot, reading: Reading) -> Flag | None:
+    """The value a text gives a boolean parameter; None when it does not speak of it."""
+    subject = {word for word in slot.stems if word not in _EMPTY and not word.isdigit() and len(word) > 1}
+    if not subject:
+        return None
+    hits = [index for index, word in enumerate(reading.words) if word.is_word and _meets(word.stem, subject)]
+    if not hits:
+        return None
+    spoken = {match for index in hits for match in subject if _meets(reading.words[index].stem, {match})}
+    first = reading.words[hits[0]]
+    before = reading.words[max(0, hits[0] - _AFTER_NEGATION) : hits[0]]
+    denied = any(word.text.lower() in _NEGATIONS for word in before)
+    return Flag(not denied, len(spoken) / len(subject), first.start, first.end, first.text)
+
+
+def _meets(word: str, subject: set[str]) -> bool:
+    return word in subject or any(
+        len(word) >= 5 and len(other) >= 5 and (word.startswith(other[:5]) and other.startswith(word[:5]))
+        for other in subject
+    )

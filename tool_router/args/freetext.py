@@ -1,0 +1,66 @@
+"""What a task says once its command is taken off: "search my memory for Ada" is "Ada" to a query.
+
+Only framing that is surely framing is taken off: politeness, a verb, words the tool uses of itself, and one
+joining word. When nothing of that kind opens the task, the whole text stands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tool_router.args.span import Kind, Span
+from tool_router.args.spans import Reading
+
+_POLITE = re.compile(
+    r"\s*(?:(?:please|kindly|hey|hi|hello)[,\s]+|(?:can|could|would|will) you\s+(?:please\s+)?(?:help me\s+)?"
+    r"|i (?:want|need|would like|'d like)(?: you)? to\s+|let's\s+|help me\s+)*",
+    re.I,
+)
+_VERBS = frozenset(
+    """search find look lookup query google echo say repeat print send post write tell ask remember note save store
+    recall translate summarize summarise analyze analyse check explain think consider show get fetch retrieve
+    research run execute calculate compute evaluate""".split()
+)
+_LINKS = frozenset({"for", "about", "that", "on", "saying", "up", "of", "regarding", "with", ":"})
+_FILLERS = frozenset(
+    {"the", "a", "an", "my", "our", "your", "in", "to", "me", "all", "any", "some", "out", "through"}
+)
+
+
+def free_text(reading: Reading, tool_stems: frozenset[str]) -> Iterator[tuple[Span, bool]]:
+    """(span, whether framing was recognised): the task without its command, or all of it."""
+    text = reading.text
+    stripped = text.strip()
+    if not stripped:
+        return
+    begin = _POLITE.match(text)
+    start = begin.end() if begin else 0
+    words = [word for word in reading.words if word.start >= start]
+    if not words:
+        return
+    first = words[0]
+    if first.text.lower() in _VERBS or first.stem in tool_stems:
+        at = 1
+        while at < len(words) and at < 10:
+            low = words[at].text.lower()
+            if low in _LINKS:
+                at += 1
+                if low != "up":
+                    break
+            elif low in _FILLERS or words[at].stem in tool_stems:
+                at += 1
+            else:
+                break
+        if at < len(words):
+            yield _tail(text, words[at].start), True
+            return
+    yield _tail(text, len(text) - len(text.lstrip())), False
+
+
+def _tail(text: str, start: int) -> Span:
+    piece = text[start:].rstrip()
+    body = piece[:-1] if piece.endswith(".") and piece.count(".") == 1 and len(piece) > 1 else piece
+    body = body.strip("\"'`“”")
+    at = text.index(body, start) if body else start
+    return Span(Kind.TEXT, at, at + len(body), body, body)

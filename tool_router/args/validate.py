@@ -1,0 +1,54 @@
+"""JSON-Schema validation that survives any schema: boolean, recursive, remote references, invalid."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, UndefinedTypeCheck, UnknownType, ValidationError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from tool_router.args.model import Invalid
+
+_MAX_ERRORS = 20
+_UNUSABLE = (
+    SchemaError, UnknownType, UndefinedTypeCheck, Unresolvable, RecursionError, re.error,
+    TypeError, AttributeError, ValueError, KeyError,
+)  # fmt: skip
+"""What jsonschema raises on a schema that is no schema: it checks values, so a broken keyword fails anyhow."""
+
+
+def violations(
+    arguments: Mapping[str, Any], schema: Mapping[str, Any] | bool
+) -> tuple[tuple[Invalid, ...], str]:
+    """What the arguments break, and why the schema could not be used (empty when it could).
+
+    Missing required properties are not reported here: the draft lists them as missing. References are only
+    followed inside the schema, never fetched.
+    """
+    try:
+        registry: Registry[Any] = Registry()
+        validator = Draft202012Validator(cast(Any, schema), registry=registry)
+        found: list[Invalid] = []
+        for error in validator.iter_errors(dict(arguments)):  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            found.extend(_reported(cast(ValidationError, error)))
+            if len(found) >= _MAX_ERRORS:
+                break
+    except _UNUSABLE as failure:
+        return (), f"the tool's schema could not be used ({type(failure).__name__}: {_short(str(failure))})"
+    return tuple(dict.fromkeys(found)), ""
+
+
+def _reported(error: ValidationError) -> list[Invalid]:
+    if error.validator == "required":
+        return []
+    path = "/" + "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in error.absolute_path)
+    return [Invalid(path if path != "/" else "", _short(error.message))]
+
+
+def _short(message: str) -> str:
+    line = " ".join(message.split())
+    return line if len(line) <= 240 else line[:237] + "..."

@@ -1,0 +1,1 @@
+"""Measures ranking and arguments on data sets of third parties."""
