@@ -14,7 +14,7 @@ from tool_router.args.bind import Binding, bind
 from tool_router.args.clarity import doubts_of
 from tool_router.args.coerce import coerce
 from tool_router.args.fit import Scene
-from tool_router.args.flags import flag
+from tool_router.args.flags import flag, is_flag, written
 from tool_router.args.freetext import free_text
 from tool_router.args.meaning import Meaning
 from tool_router.args.model import Draft, Invalid, Source, Value
@@ -86,9 +86,13 @@ def _filled(
     for index, binding in bindings.items():
         fit = binding.fit
         values[slots[index].name] = Value(fit.value, fit.span.source, fit.span.text)
+    used = [(b.fit.span.start, b.fit.span.end) for b in bindings.values() if b.fit.span.source is Source.TASK]
     for slot in slots:
-        if slot.types and slot.types <= {"boolean", "null"} and slot.name not in values:
-            read_flag = flag(slot, readings[0])
-            if read_flag is not None and read_flag.share >= 0.5:
-                values[slot.name] = Value(read_flag.value, Source.TASK, read_flag.evidence)
-    return values, doubts_of(slots, fits, bindings, readings)
+        if is_flag(slot) and slot.name not in values:
+            read_flag = flag(slot, readings[0], tool_stems)
+            if read_flag is not None:
+                values[slot.name] = Value(written(read_flag.value, slot), Source.TASK, read_flag.evidence)
+                used.append((read_flag.start, read_flag.end))
+    open_slots = [slot for slot in slots if slot.name not in values]
+    vocabulary = tool_stems.union(*(slot.about | set(slot.stems) for slot in slots))
+    return values, doubts_of(slots, bindings, readings[0], used, open_slots, vocabulary)

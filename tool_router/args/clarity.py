@@ -1,33 +1,120 @@
-"""Which choices of an assignment were not clear, each as one sentence."""
+"""Which choices of an assignment were not clear, each as one sentence.
+
+Two kinds: a value that another reading of the text could have given otherwise, and a part of the task that
+nothing accounts for while a parameter is still open that it may have been meant for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tool_router.args.bind import Binding
-from tool_router.args.fit import Fit
+from tool_router.args.meaning import Meaning
 from tool_router.args.slots import Slot
+from tool_router.args.span import Kind, Span
 from tool_router.args.spans import Reading
+from tool_router.args.words import FUNCTION_WORDS, stem
 
 LEAST_SCORE = 0.45
 LEAST_MARGIN = 0.15
 
+_TELLING = frozenset(
+    {
+        Kind.NUMBER, Kind.QUOTED, Kind.DATE, Kind.TIME, Kind.DATETIME, Kind.DURATION, Kind.URL, Kind.EMAIL, Kind.PATH,
+        Kind.IDENTIFIER, Kind.REPO, Kind.JSON, Kind.NAME,
+    }
+)  # fmt: skip
+_PLAIN = frozenset(
+    stem(word)
+    for word in """find get give tell show provide retrieve calculate compute determine list search look check help
+    please thanks thank information info detail details data about know see make create generate fetch return result
+    results current currently latest new today now right available much many long far often will would like want
+    need needs good best nice some something anything looking trying interested kind type sort way able also just
+    really quickly really estimate find predict obtain display bring inform request brief more me out ask wonder
+    wondering curious possible exact exactly total specific given certain different""".split()
+)
+"""Words that ask, not describe: they are never the value of a parameter that is left open."""
+
 
 def doubts_of(
     slots: Sequence[Slot],
-    fits: Sequence[Sequence[Fit]],
     bindings: Mapping[int, Binding],
-    readings: Sequence[Reading],
+    reading: Reading,
+    used: Sequence[tuple[int, int]],
+    open_slots: Sequence[Slot],
+    vocabulary: frozenset[str],
 ) -> tuple[str, ...]:
-    """One sentence for every binding that another reading of the text could have given otherwise."""
-    found: list[str] = []
+    """One sentence for each unclear choice.
+
+    Args:
+        slots: the parameters that were to be filled from the text.
+        bindings: what was bound, by slot index.
+        reading: the task.
+        used: the stretches of the task that values were read from.
+        open_slots: the parameters that still have no value.
+        vocabulary: stems of the words the tool uses of itself and its parameters.
+    """
+    found = list(_unsure(slots, bindings))
+    if open_slots:
+        found.extend(_unused(reading, used, vocabulary))
+        if not found and any(map(_worded, open_slots)):
+            found.extend(_unexplained(reading, used, vocabulary))
+    return tuple(found)
+
+
+def _unsure(slots: Sequence[Slot], bindings: Mapping[int, Binding]) -> Iterator[str]:
     for index, binding in bindings.items():
-        slot, fit = slots[index], binding.fit
+        name, fit = slots[index].name, binding.fit
         if fit.doubt:
-            found.append(f"{slot.name}: {fit.doubt}.")
+            yield f"{name}: {fit.doubt}."
         elif fit.score < LEAST_SCORE:
-            found.append(f"{slot.name}: {fit.span.text!r} was taken by its form alone.")
+            yield f"{name}: {fit.span.text!r} was taken by its form alone."
         elif binding.margin < LEAST_MARGIN:
             other = f"{binding.rival.span.text!r}" if binding.rival else "nothing"
-            found.append(f"{slot.name}: {fit.span.text!r} or {other}?")
-    return tuple(found)
+            yield f"{name}: {fit.span.text!r} or {other}?"
+
+
+def _unused(reading: Reading, used: Sequence[tuple[int, int]], vocabulary: frozenset[str]) -> Iterator[str]:
+    for span in reading.spans:
+        if (
+            span.kind in _TELLING
+            and not _touches(used, span.start, span.end)
+            and not _known(span, reading, vocabulary)
+        ):
+            yield f"{span.text!r} was not used."
+            return
+
+
+def _known(span: Span, reading: Reading, vocabulary: frozenset[str]) -> bool:
+    if span.kind not in (Kind.NAME, Kind.IDENTIFIER):
+        return span.kind is Kind.NUMBER and span.text.lower() in ("one", "first", "second")
+    inside = [word for word in reading.words if span.start <= word.start < span.end and word.is_word]
+    return all(word.stem in vocabulary or word.text.lower() in FUNCTION_WORDS for word in inside)
+
+
+def _worded(slot: Slot) -> bool:
+    """Whether an ordinary word may be its value."""
+    return (slot.accepts("string") or slot.accepts("array")) and slot.meaning not in (
+        Meaning.DATE, Meaning.TIME, Meaning.DATETIME, Meaning.URL, Meaning.EMAIL, Meaning.IDENTIFIER, Meaning.YEAR,
+    )  # fmt: skip
+
+
+def _unexplained(
+    reading: Reading, used: Sequence[tuple[int, int]], vocabulary: frozenset[str]
+) -> Iterator[str]:
+    for word in reading.words:
+        if (
+            word.is_word
+            and len(word.text) > 2
+            and word.text.lower() not in FUNCTION_WORDS
+            and word.stem not in _PLAIN
+            and word.stem not in vocabulary
+            and not word.text.isdigit()
+            and not _touches(used, word.start, word.end)
+        ):
+            yield f"{word.text!r} may name a value that was left out."
+            return
+
+
+def _touches(used: Sequence[tuple[int, int]], start: int, end: int) -> bool:
+    return any(low < end and start < high for low, high in used)

@@ -222,6 +222,8 @@ class Scene:
 
 def _strength(cues: Cues, word: str) -> float:
     found = max(cues.before.get(word, 0.0), 0.9 * cues.after.get(word, 0.0))
+    if word == cues.preposition:
+        found = 0.9
     if not found and word in _NAMED:
         found = max((0.8 * cues.before.get(naming, 0.0) for naming in _NAMING), default=0.0)
     return found

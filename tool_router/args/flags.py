@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from tool_router.args.slots import Slot
 from tool_router.args.spans import Reading
@@ -17,6 +18,7 @@ _EMPTY = frozenset(
 _NEGATIONS = frozenset({"no", "not", "without", "exclude", "excluding", "excludes", "disable", "don", "skip", "don't", "never", "omit",
                         "except"})  # fmt: skip
 _AFTER_NEGATION = 4
+_WORDS = {"true": True, "yes": True, "false": False, "no": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,30 @@ class Flag:
     evidence: str
 
 
-def flag(slot: Slot, reading: Reading) -> Flag | None:
-    """The value a text gives a boolean parameter; None when it does not speak of it."""
+def is_flag(slot: Slot) -> bool:
+    """Whether a parameter is true or false, in JSON or in words."""
+    if slot.enum:
+        return bool(_spellings(slot))
+    return bool(slot.types) and slot.types <= {"boolean", "null"}
+
+
+def written(value: bool, slot: Slot) -> Any:
+    """The flag as the parameter spells it: ``True``, or an enum's "True" or "yes"."""
+    return _spellings(slot)[value] if slot.enum else value
+
+
+def _spellings(slot: Slot) -> dict[bool, Any]:
+    """The enum's members for true and false; empty unless it has both and nothing else but a "don't care"."""
+    found = {_WORDS[str(member).lower()]: member for member in slot.enum if str(member).lower() in _WORDS}
+    return found if len(found) == 2 and len(slot.enum) <= 3 else {}
+
+
+def flag(slot: Slot, reading: Reading, tool_stems: frozenset[str]) -> Flag | None:
+    """The value a text gives a boolean parameter; None when it does not speak of it.
+
+    At least half of the words of its name must be spoken, and unless all are, one that the tool does not
+    use of itself anyway.
+    """
     subject = {word for word in slot.stems if word not in _EMPTY and not word.isdigit() and len(word) > 1}
     if not subject:
         return None
@@ -42,6 +66,8 @@ def flag(slot: Slot, reading: Reading) -> Flag | None:
     first = reading.words[hits[0]]
     before = reading.words[max(0, hits[0] - _AFTER_NEGATION) : hits[0]]
     denied = any(word.text.lower() in _NEGATIONS for word in before)
+    if len(spoken) * 2 < len(subject) or (len(spoken) < len(subject) and spoken <= tool_stems):
+        return None
     return Flag(not denied, len(spoken) / len(subject), first.start, first.end, first.text)
 
 

@@ -14,7 +14,7 @@ _EXAMPLES = re.compile(
     r"(?P<list>[^.;)\]]*(?:\.(?!\s|$|\))[^.;)\]]*)*)",
     re.I,
 )
-_QUOTE = re.compile(r"['\"‘“`]([^'\"’”`]{1,60})['\"’”`]")
+_QUOTE = re.compile(r"(?<!\w)['\"‘“`]([^'\"’”`]{1,60})['\"’”`](?!\w)")
 _LABELLED = re.compile(
     r"(?:['\"‘“`](?P<quoted>[^'\"’”`]{1,40})['\"’”`]|\b(?P<number>\d{1,6}))\s*"
     r"(?:for|represents?|means|=|:|corresponds? to|is|-|to)\s+(?:an?\s|the\s)?(?P<label>[\w][\w '-]{1,60}?)"
@@ -31,7 +31,13 @@ _UNIT_IN = re.compile(
     re.I,
 )
 _UNIT_IN_PARENS = re.compile(r"\((?:in\s+)?(?P<unit>[A-Za-z°µ/%^0-9]{1,14})\)")
-_DATE_FORMAT = re.compile(r"\b(?:Y{2,4}|M{2,4}|D{2})(?:[-/. ,]{1,2}(?:Y{2,4}|M{2,4}|D{2})){2}\b", re.I)
+_DATE_FORMAT = re.compile(
+    r"\b(?:Y{2,4}|M{2,4}|D{2})(?:[-/. ,]{1,2}(?:Y{2,4}|M{2,4}|D{2})){2}(?:[ T]'?T?'?HH:MM(?::SS)?Z?)?", re.I
+)
+_PAIR_FORMAT = re.compile(
+    r"['\"(:]\s?[A-Z][\w.]*(?: [A-Z][\w.]*)*, ?[A-Z][\w.]*|\be\.g\.,? [A-Z]\w+(?: [A-Z]\w+)*, [A-Z]{2}\b|city and state",
+    re.M,
+)
 _NOT_EXAMPLES = frozenset({"etc", "and so on", "or", "and", "true", "false"})
 
 
@@ -45,6 +51,7 @@ class Hints:
         labelled: (value, label) pairs, as in ``'c' for Celsius`` or ``2 represents an ironing service``.
         default: the default it states in prose; empty without one.
         units: the words after "in", "per" and in parentheses that may be a unit.
+        pair: whether it shows values of the form "City, State".
         date_format: a ``DD/MM/YYYY`` it asks for, upper case; empty without one.
     """
 
@@ -54,6 +61,7 @@ class Hints:
     default: str = ""
     units: tuple[str, ...] = ()
     date_format: str = ""
+    pair: bool = False
 
 
 def read_hints(description: str) -> Hints:
@@ -82,12 +90,13 @@ def read_hints(description: str) -> Hints:
         stated or "",
         tuple(dict.fromkeys(units)),
         layout.group().upper() if layout else "",
+        _PAIR_FORMAT.search(text) is not None,
     )
 
 
 def _listed(text: str) -> list[str]:
     """The members of "a, b, or c"; long ones are sentences, not examples."""
-    if "'" in text or '"' in text:
+    if "'" in text or '"' in text or "`" in text:
         quoted = [match[1].strip() for match in _QUOTE.finditer(text)]
         if quoted:
             return quoted

@@ -57,7 +57,7 @@ _HEADS: Mapping[str, Meaning] = {
         Meaning.EMAIL: "email mail",
         Meaning.IDENTIFIER: "id uuid guid identifier number code key isbn sku ticker symbol vin",
         Meaning.TEXT: "message text content body comment note prompt question sentence input statement "
-        "description caption paragraph document thought observation",
+        "description caption paragraph thought observation",
         Meaning.QUERY: "query q search keyword keywords topic term terms",
         Meaning.LANGUAGE: "language lang",
         Meaning.CURRENCY: "currency",
@@ -82,6 +82,9 @@ _ZONE = re.compile(r"\btime ?zones?\b|\bIANA\b", re.I)
 _CALENDAR = re.compile(
     r"\b[YD]{1,4}[-/.]M{1,4}|\bM{1,2}[-/.]D{1,2}[-/.]Y|\byyyy-mm|\bdd[/-]mm|\bmm[/-]dd", re.I
 )
+_EMAIL = re.compile(
+    r"^(?:the |an? )?(?:\w+'?s? )?e-?mail(?: address)?\b(?! (?:body|subject|content|text))", re.I
+)
 _CLOCK = re.compile(r"\bHH:MM|\b24-hour\b", re.I)
 _STARTS = {
     Meaning.DATE: re.compile(r"^(?:the |a |an )?(?:\w+ ){0,2}date\b", re.I),
@@ -95,6 +98,12 @@ _STARTS = {
 }
 _STRINGY = frozenset({Meaning.PLACE, Meaning.PERSON, Meaning.LANGUAGE, Meaning.CURRENCY, Meaning.ZONE, Meaning.TEXT,
                       Meaning.QUERY, Meaning.URL, Meaning.PATH, Meaning.EMAIL})  # fmt: skip
+
+
+def _plural(word: str) -> Meaning | None:
+    """The meaning of a plural's singular; several years are a length of time, not a year."""
+    meaning = _HEADS.get(word.removesuffix("s"))
+    return None if meaning in (Meaning.YEAR, Meaning.DATE, Meaning.TIME) else meaning
 
 
 def meaning_of(
@@ -125,8 +134,10 @@ def meaning_of(
     ):
         return Meaning.ZONE
     numeric = bool(types & {"integer", "number"}) and "string" not in types
+    if "email" in core or (_EMAIL.search(description) and not numeric):
+        return Meaning.EMAIL
     if core:
-        head = _HEADS.get(core[-1]) or _HEADS.get(core[-1].removesuffix("s"))
+        head = _HEADS.get(core[-1]) or _plural(core[-1])
         if head in (Meaning.DATE, Meaning.TIME) and not numeric:
             if _CALENDAR.search(description) and _CLOCK.search(description):
                 return Meaning.DATETIME

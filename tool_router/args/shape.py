@@ -228,6 +228,10 @@ def _string(span: Span, slot: Slot) -> Shaped | None:
             else None
         )
         return Shaped(zone, 0.8) if zone else None
+    if slot.meaning is Meaning.PLACE:
+        return _place(span, slot)
+    if span.unit == "pair":
+        return None
     if slot.meaning is Meaning.COUNT and span.kind is Kind.NUMBER:
         return Shaped(span.text, 0.3)
     table = _FITS.get(slot.meaning, _FITS[Meaning.OTHER])
@@ -247,6 +251,21 @@ def _string(span: Span, slot: Slot) -> Shaped | None:
     elif span.kind is Kind.LIST:
         value = span.text
     return Shaped(str(value), fit, doubt) if value else None
+
+
+_PLACE_PARTS = frozenset({"city", "country", "state", "county", "region", "province", "town", "district"})
+
+
+def _place(span: Span, slot: Slot) -> Shaped | None:
+    """A place: one name, or "City, State" where the description shows that form or asks for no single part."""
+    fit = _FITS[Meaning.PLACE].get(span.kind)
+    if fit is None or span.kind is Kind.LIST:
+        return None
+    if span.unit == "pair":
+        whole = slot.hints.pair or not _PLACE_PARTS & set(slot.words)
+        return Shaped(span.text, 0.5 if whole else 0.1)
+    short = slot.hints.pair and "," not in span.text
+    return Shaped(str(span.value), fit, "the description shows a longer form" if short else "")
 
 
 def _member(span: Span, slot: Slot) -> Shaped | None:
@@ -280,9 +299,25 @@ def _moment(span: Span, slot: Slot) -> tuple[str, str]:
         return value, f"{span.text!r} names no day"
     day, _, hour = value.partition("T")
     if layout and len(day) == 10 and span.kind is not Kind.TIME:
-        year, month, date = day.split("-")
-        letters = layout.replace("YYYY", year).replace("YY", year[2:])
-        day = letters.replace("MM", month).replace("DD", date)
-        if any(char in "MDY" for char in day):
-            return value, doubt
+        return _laid_out(layout, day, hour), doubt or (
+            "no time of day is given" if "HH" in layout and not hour else ""
+        )
     return (f"{day}T{hour}" if hour else day), doubt
+
+
+def _laid_out(layout: str, day: str, hour: str) -> str:
+    """A moment in a layout like ``DD/MM/YYYY HH:MM``; ISO 8601 when the layout can't be followed."""
+    at = layout.find("HH")
+    date_part, clock_part = (layout, "") if at < 0 else (layout[:at], layout[at:])
+    year, month, date = day.split("-")
+    written = date_part.replace("YYYY", year).replace("YY", year[2:]).replace("MM", month).replace("DD", date)
+    if any(char in "MDY" for char in written):
+        return f"{day}T{hour}" if hour else day
+    if not clock_part or not hour:
+        return written.rstrip(" T'")
+    seconds = hour if hour.count(":") == 2 else f"{hour}:00"
+    return (
+        written.replace("'", "")
+        + (seconds if "SS" in clock_part else hour[:5])
+        + ("Z" if clock_part.endswith("Z") else "")
+    )

@@ -11,7 +11,7 @@ from tool_router.args.model import Source
 from tool_router.args.span import Kind, Span
 from tool_router.args.spans_literal import literal_spans
 from tool_router.args.spans_number import number_spans
-from tool_router.args.spans_phrase import list_spans, name_spans, phrase_spans
+from tool_router.args.spans_phrase import list_spans, name_spans, phrase_spans, place_spans
 from tool_router.args.spans_time import time_spans
 from tool_router.args.words import Token, tokens
 
@@ -60,17 +60,30 @@ def read(text: str, source: Source, now: datetime | None = None) -> Reading:
     moments = list(time_spans(examined, now))
     opaque = sorted((span.start, span.end) for span in (*literal, *moments) if span.kind in _OPAQUE)
     numbers = [span for span in number_spans(examined, words) if not _within(opaque, span)]
-    names = [span for span in name_spans(examined, words) if not _within(opaque, span)]
+    coined = {
+        (span.start, span.end) for span in literal if span.kind is Kind.IDENTIFIER and span.text.isalpha()
+    }
+    hard = [area for area in opaque if area not in coined]
+    names = [span for span in name_spans(examined, words) if not _within(hard, span)]
+    literal = [
+        span for span in literal if (span.start, span.end) not in coined or not _inside_longer(names, span)
+    ]
     moments = [span for span in moments if not _quoted(literal, span)]
     solid = [*literal, *moments, *numbers, *names]
     phrases = list(phrase_spans(examined, words, [s for s in solid if s.kind is not Kind.NAME]))
     spans = [*solid, *phrases]
     spans.extend(list_spans(examined, spans))
+    spans.extend(place_spans(examined, names))
     spans = list(_with_keys(examined, spans))[:MAX_SPANS]
     placed = (
         tuple(replace(span, source=source) for span in spans) if source is not Source.TASK else tuple(spans)
     )
     return Reading(examined, source, words, placed, truncated=len(text) > MAX_TEXT)
+
+
+def _inside_longer(names: list[Span], span: Span) -> bool:
+    """Whether a coined word (LeBron) is only a part of a longer name (LeBron James)."""
+    return any(name.start <= span.start and span.end <= name.end and name.text != span.text for name in names)
 
 
 def _within(areas: list[tuple[int, int]], span: Span) -> bool:

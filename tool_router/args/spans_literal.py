@@ -97,7 +97,7 @@ def _quoted(text: str) -> Iterator[Span]:
     while at < size:
         mark = text[at]
         closing = _QUOTES.get(mark)
-        if closing is None or (mark in "\"'`" and at and text[at - 1].isalnum()):
+        if closing is None or (mark in "\"'`" and at and _glued(text[at - 1])):
             at += 1
             continue
         end = -1 if mark in missing else _closing(text, at + 1, closing, single=mark in _SINGLE)
@@ -109,11 +109,16 @@ def _quoted(text: str) -> Iterator[Span]:
             stop = _SENTENCE_END.search(text, at + 1)
             end = len(text.rstrip()) if stop is None else stop.end()
         inner = text[at + 1 : end]
-        value = _trimmed(inner)
+        value = _trimmed(inner, closed=end < size and text[end : end + 1] in closing)
         if value:
             start = at + 1 + inner.index(value)
             yield Span(Kind.QUOTED, start, start + len(value), value, value)
         at = end + 1
+
+
+def _glued(char: str) -> bool:
+    """Whether a quote beside this character is an apostrophe; scripts without spaces quote inside a run."""
+    return char.isalnum() and char < "\u2e80"
 
 
 def _closing(text: str, at: int, closing: str, *, single: bool) -> int:
@@ -121,17 +126,19 @@ def _closing(text: str, at: int, closing: str, *, single: bool) -> int:
         if text[index] not in closing:
             continue
         after = text[index + 1 : index + 2]
-        if single and after.isalnum():
+        if single and after and _glued(after):
             continue
         return index
     return -1
 
 
-def _trimmed(inner: str) -> str:
-    """A quotation without outer space; a single word also without the sentence's punctuation."""
+def _trimmed(inner: str, *, closed: bool) -> str:
+    """A quotation without outer space; a word or an unclosed title also without the sentence's full stop."""
     value = inner.strip()
     if " " not in value and len(value) > 1:
         value = value.rstrip(".,;:?") or value
+    if not closed and all(word[0].isupper() for word in value.split() if len(word) > 3):
+        value = value.rstrip(".,;:?")
     return value.rstrip(",;")
 
 

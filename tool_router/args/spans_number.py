@@ -9,15 +9,15 @@ from tool_router.args.span import Kind, Span
 from tool_router.args.words import FUNCTION_WORDS, Token
 
 _NUMBER = re.compile(
-    r"(?<![\w.,])(?<!\d[-–])(?P<cur>[$€£¥₹])?\s?(?P<sign>[-+−](?=[\d.$]))?(?P<cur2>\$)?"
+    r"(?<![\w.,^])(?<!\d[-–])(?P<cur>[$€£¥₹])?\s?(?P<sign>[-+−](?=[\d.$]))?(?P<cur2>\$)?"
     r"(?P<num>\d{1,3}(?:,\d{3})+(?![\d])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
     r"(?P<exp>[eE][-+]?\d{1,3})?"
     r"(?P<tail>\s?(?:%|°\s?[CFK]?\b|º[CFK]?|percent\b)|[A-Za-zµμΩ]+(?:/[A-Za-z]+)?(?:\^?[-²³\d]+)?)?"
 )
 _UNIT_AFTER = re.compile(r"(?:-|\s)\s?((?:[A-Za-zµμΩ°]+)(?:/[A-Za-z]+)?(?:\^?[²³\d])?)")
 _WHOLE_SCALE = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "hundred": 100}
-_SHORT_SCALE = {"k": 10**3, "K": 10**3, "mn": 10**6, "bn": 10**9}
-_MONEY_SCALE = {"m": 10**6, "M": 10**6, "b": 10**9, "B": 10**9}
+_SHORT_SCALE = {"k": 10**3, "mn": 10**6, "bn": 10**9}
+_MONEY_SCALE = {"K": 10**3, "m": 10**6, "M": 10**6, "b": 10**9, "B": 10**9}
 _ORDINAL = frozenset({"st", "nd", "rd", "th"})
 
 _ONES = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen

@@ -45,6 +45,15 @@ def name_spans(text: str, words: Sequence[Token]) -> Iterator[Span]:
         at = max(end, at + 1)
 
 
+def place_spans(text: str, names: Sequence[Span]) -> Iterator[Span]:
+    """Two names joined by one comma ("Austin, TX"), as the single place they often are; `unit` says "pair"."""
+    ordered = sorted(names, key=lambda span: (span.start, -span.end))
+    for one, other in pairwise(ordered):
+        if text[one.end : other.start] in (", ", ",") and text[other.end : other.end + 1] != ",":
+            piece = text[one.start : other.end]
+            yield Span(Kind.NAME, one.start, other.end, piece, piece, unit="pair")
+
+
 def _capital(token: Token) -> bool:
     return token.text[0].isupper()
 

@@ -42,7 +42,7 @@ _DATES = tuple(
 )
 _TIME = re.compile(
     r"(?<![\d:.])(?P<hour>\d{1,2})(?::(?P<minute>[0-5]\d))?(?::(?P<second>[0-5]\d))?"
-    r"\s?(?P<half>[ap]\.?\s?m\b\.?|o'clock\b)?(?![\d:])",
+    r"\s?(?P<half>[ap]\.?\s?m\b\.?|o'clock\b|in the (?:morning|afternoon|evening)\b|at night\b)?(?![\d:])",
     re.I,
 )
 _NAMED_TIME = re.compile(r"\b(?:noon|midday|midnight)\b", re.I)
@@ -175,7 +175,7 @@ def _times(text: str, dates: list[Span]) -> Iterator[Span]:
         if any(day.start < match.end() and match.start() < day.end for day in dates):
             continue
         hour, half = int(match["hour"]), (match["half"] or "").lower()
-        if half.startswith("p") and hour < 12:
+        if (half.startswith("p") or half[-7:] in ("ternoon", "evening") or half == "at night") and hour < 12:
             hour += 12
         elif half.startswith("a") and hour == 12:
             hour = 0
