@@ -182,14 +182,14 @@ class BreakerOpen(GatewayError):
 
     Attributes:
         keys: the breaker keys that refused, e.g. ``("target:main", "tool:time::convert_time")``.
-        retry_after_s: seconds until the earliest of them admits a probe.
+        retry_after_s: seconds until all of them may admit a call.
     """
 
     reached_tool = False
 
     def __init__(self, keys: Sequence[str], retry_after_s: float) -> None:
         super().__init__(
-            f"Not called: {', '.join(keys)} failed repeatedly and rests.",
+            f"Not called: {', '.join(keys)} failed repeatedly, or asked for a pause.",
             f"It is tried again in {retry_after_s:.0f} s.",
         )
         self.keys = tuple(keys)

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum, StrEnum, auto
+from enum import StrEnum
 from functools import partial
+
+from tool_router.balance.permit import Outcome, Permit
 
 Clock = Callable[[], float]
 """Monotonic seconds; a wall clock would open and close breakers when the time is set."""
@@ -85,46 +87,6 @@ TransitionListener = Callable[[Transition], None]
 
 def ignore_transition(transition: Transition) -> None:
     """Listen to nothing."""
-
-
-class Outcome(Enum):
-    """What the holder of a permit saw; see the methods of `Permit`."""
-
-    SUCCESS = auto()
-    FAILURE = auto()
-    NEUTRAL = auto()
-
-
-class Permit:
-    """The right to make one call. The first of its three methods that is called counts, later ones do not."""
-
-    __slots__ = ("_give_back", "_returned")
-
-    def __init__(self, give_back: Callable[[Outcome, str], None]) -> None:
-        self._give_back = give_back
-        self._returned = False
-
-    def success(self) -> None:
-        """The call got its answer."""
-        self._return(Outcome.SUCCESS)
-
-    def failure(self, suspect: str = "") -> None:
-        """The call failed.
-
-        Args:
-            suspect: a narrower key that may be at fault instead; empty when this key is at fault for sure. A
-                run of failures that one suspect alone can explain does not open a closed breaker.
-        """
-        self._return(Outcome.FAILURE, suspect)
-
-    def ignore(self) -> None:
-        """The call says nothing about this key: it was cancelled, or its outcome is neutral."""
-        self._return(Outcome.NEUTRAL)
-
-    def _return(self, outcome: Outcome, suspect: str = "") -> None:
-        if not self._returned:
-            self._returned = True
-            self._give_back(outcome, suspect)
 
 
 class Breaker:
@@ -222,7 +184,7 @@ class Breaker:
         return Permit(partial(self._take_back, self._generation, self._issued))
 
     def _take_back(self, generation: int, number: int, outcome: Outcome, suspect: str) -> None:
-        """Take a permit back; its result counts unless it is from an older state, or came after its expiry."""
+        """Take a permit back; a result from an older state, or from an expired probe, changes nothing."""
         if generation != self._generation:
             return
         if self._state is State.HALF_OPEN:

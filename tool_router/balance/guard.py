@@ -13,8 +13,9 @@ import anyio.lowlevel
 import structlog
 from mcp.types import CallToolResult
 
-from tool_router.balance.breaker import Breaker, BreakerSettings, Clock, Permit, State, Transition, admit_all
+from tool_router.balance.breaker import Breaker, BreakerSettings, Clock, State, Transition, admit_all
 from tool_router.balance.outcome import CallKeys, record_failure, record_success
+from tool_router.balance.permit import Permit
 from tool_router.balance.registry import BreakerRegistry
 from tool_router.balance.retry import RetryBudget, RetrySettings, may_repeat, pause_s
 from tool_router.balance.target import Target

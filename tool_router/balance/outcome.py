@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from tool_router.balance.breaker import Permit
+from tool_router.balance.permit import Permit
 from tool_router.catalog.model import Tool
 from tool_router.errors import GatewayError, UpstreamFailed
 
