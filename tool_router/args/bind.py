@@ -8,7 +8,7 @@ choice, from which the margins come.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tool_router.args.fit import Fit
 from tool_router.args.roles import place_in_family
@@ -76,7 +76,20 @@ def bind(slots: Sequence[Slot], fits: Sequence[Sequence[Fit]]) -> Mapping[int, B
         other = next((state for state in beam[1:] if not _same(state.chosen[at], fit)), None)
         margin = best.total - other.total if other else fit.score
         result[index] = Binding(fit, margin, other.chosen[at] if other else None)
-    return result
+    return {index: _supported(index, binding, result, families) for index, binding in result.items()}
+
+
+def _supported(
+    index: int, binding: Binding, bound: Mapping[int, Binding], families: Mapping[int, tuple[str, int] | None]
+) -> Binding:
+    """Mark a start or an end whose preposition, and whose other end's, say nothing."""
+    fit, family = binding.fit, families[index]
+    if fit.role is None or fit.role > 0 or fit.keyed or family is None:
+        return binding
+    ends = [other for at, other in bound.items() if (families[at] or ("", 0))[0] == family[0] and at != index]
+    if not ends or any((other.fit.role or 0) > 0 for other in ends) or fit.cue >= 0.6:
+        return binding
+    return replace(binding, fit=replace(fit, unsupported=True))
 
 
 def _extend(state: _State, fit: Fit, gain: float, family: tuple[str, int] | None) -> _State:

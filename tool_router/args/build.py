@@ -79,7 +79,7 @@ def _filled(
     extra: dict[int, list[Span]] = {}
     for index, slot in enumerate(slots):
         if slot.meaning in (Meaning.TEXT, Meaning.QUERY) and slot.accepts("string") and not slot.enum:
-            extra[index] = [span for span, _ in free_text(readings[0], tool_stems)]
+            extra[index] = list(free_text(readings[0], tool_stems, slot.meaning))
     fits = scene.fits(extra)
     bindings: Mapping[int, Binding] = bind(slots, fits)
     values: dict[str, Value] = {}

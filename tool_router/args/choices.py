@@ -9,10 +9,11 @@ from typing import Any
 
 from rapidfuzz import fuzz
 
+from tool_router.args.negation import is_denied
 from tool_router.args.slots import Slot
 from tool_router.args.span import Kind, Span
 from tool_router.args.spans import Reading
-from tool_router.args.words import FUNCTION_WORDS, Token, split_identifier, stem, tokens
+from tool_router.args.words import Token, is_function_word, split_identifier, stem, tokens
 
 _FUZZY = 88.0
 """Least rapidfuzz ratio (0 to 100) at which two words of five letters or more count as the same word."""
@@ -46,6 +47,8 @@ def choices(slot: Slot, reading: Reading) -> Iterator[Choice]:
             continue
         found = list(_mentions(words, reading, declared=declared))
         for first, last, strength in found:
+            if is_denied(reading, first):
+                continue
             start, end = reading.words[first].start, reading.words[last].end
             piece = reading.text[start:end]
             given = value if declared or not isinstance(value, str) else _as_written(value, piece)
@@ -69,7 +72,7 @@ def _options(slot: Slot) -> Iterator[tuple[Any, str, bool]]:
             not isinstance(value, str) and not slot.accepts("string")
         ):
             yield value, label, True
-    if not slot.numeric and slot.accepts("string"):
+    if not slot.numeric and slot.accepts("string") and not slot.hints.pair:
         for example in (*slot.hints.examples, *slot.hints.named):
             yield example, example, False
 
@@ -93,7 +96,7 @@ def _mentions(
 ) -> Iterator[tuple[int, int, Strength]]:
     texts = [word.text.lower() for word in words]
     stems = [word.stem for word in words]
-    if len(texts) == 1 and (len(texts[0]) < 2 or texts[0] in FUNCTION_WORDS):
+    if len(texts) == 1 and (len(texts[0]) < 2 or is_function_word(texts[0])):
         if declared and words[0].text.isupper():
             for index, word in enumerate(reading.words):
                 if word.text == words[0].text:
@@ -129,7 +132,7 @@ def _partly(
     words: Sequence[Token], spoken: Sequence[tuple[int, Token]]
 ) -> Iterator[tuple[int, int, Strength]]:
     """The first telling word of a longer option, standing alone."""
-    telling = [word.stem for word in words if word.text.lower() not in FUNCTION_WORDS and len(word.text) > 2]
+    telling = [word.stem for word in words if not is_function_word(word.text) and len(word.text) > 2]
     for index, word in spoken:
         if telling and word.stem == telling[0]:
             yield index, index, Strength.PART

@@ -13,10 +13,12 @@ from tool_router.args.meaning import Meaning
 from tool_router.args.slots import Slot
 from tool_router.args.span import Kind, Span
 from tool_router.args.spans import Reading
-from tool_router.args.words import FUNCTION_WORDS, stem
+from tool_router.args.words import is_function_word, stem
 
 LEAST_SCORE = 0.45
 LEAST_MARGIN = 0.15
+SURE_MARGIN = 0.24
+"""A value that nothing else competes for is sure even when only its form speaks for it."""
 
 _TELLING = frozenset(
     {
@@ -24,6 +26,10 @@ _TELLING = frozenset(
         Kind.IDENTIFIER, Kind.REPO, Kind.JSON, Kind.NAME,
     }
 )  # fmt: skip
+_VERB_PLACES = frozenset(
+    {".", "?", "!", ":", "to", "you", "i", "we", "please", "who", "i'd", "let", "me", "did", "does", "do"}
+)
+_FORMAL = frozenset({Kind.NUMBER, Kind.DATE, Kind.TIME, Kind.JSON, Kind.LIST, Kind.DURATION})
 _PLAIN = frozenset(
     stem(word)
     for word in """find get give tell show provide retrieve calculate compute determine list search look check help
@@ -67,11 +73,23 @@ def _unsure(slots: Sequence[Slot], bindings: Mapping[int, Binding]) -> Iterator[
         name, fit = slots[index].name, binding.fit
         if fit.doubt:
             yield f"{name}: {fit.doubt}."
-        elif fit.score < LEAST_SCORE:
+        elif fit.score < LEAST_SCORE and (binding.margin < SURE_MARGIN or fit.span.kind not in _FORMAL):
             yield f"{name}: {fit.span.text!r} was taken by its form alone."
-        elif binding.margin < LEAST_MARGIN:
+        elif fit.unsupported:
+            yield f"{name}: nothing says that {fit.span.text!r} is this end and not the other."
+        elif binding.margin < LEAST_MARGIN and not _parts(binding):
             other = f"{binding.rival.span.text!r}" if binding.rival else "nothing"
             yield f"{name}: {fit.span.text!r} or {other}?"
+
+
+def _parts(binding: Binding) -> bool:
+    """Whether the rival only is a shorter or longer form of the same place."""
+    rival = binding.rival
+    return (
+        rival is not None
+        and "pair" in (rival.span.unit, binding.fit.span.unit)
+        and rival.span.overlaps(binding.fit.span)
+    )
 
 
 def _unused(reading: Reading, used: Sequence[tuple[int, int]], vocabulary: frozenset[str]) -> Iterator[str]:
@@ -89,7 +107,7 @@ def _known(span: Span, reading: Reading, vocabulary: frozenset[str]) -> bool:
     if span.kind not in (Kind.NAME, Kind.IDENTIFIER):
         return span.kind is Kind.NUMBER and span.text.lower() in ("one", "first", "second")
     inside = [word for word in reading.words if span.start <= word.start < span.end and word.is_word]
-    return all(word.stem in vocabulary or word.text.lower() in FUNCTION_WORDS for word in inside)
+    return all(word.stem in vocabulary or is_function_word(word.text) for word in inside)
 
 
 def _worded(slot: Slot) -> bool:
@@ -102,11 +120,12 @@ def _worded(slot: Slot) -> bool:
 def _unexplained(
     reading: Reading, used: Sequence[tuple[int, int]], vocabulary: frozenset[str]
 ) -> Iterator[str]:
-    for word in reading.words:
+    for index, word in enumerate(reading.words):
         if (
             word.is_word
+            and not _acts(reading, index)
             and len(word.text) > 2
-            and word.text.lower() not in FUNCTION_WORDS
+            and not is_function_word(word.text)
             and word.stem not in _PLAIN
             and word.stem not in vocabulary
             and not word.text.isdigit()
@@ -114,6 +133,12 @@ def _unexplained(
         ):
             yield f"{word.text!r} may name a value that was left out."
             return
+
+
+def _acts(reading: Reading, index: int) -> bool:
+    """Whether a word stands where a verb does: opening a sentence, or after "to", "you", "I", "please"."""
+    before = reading.words[index - 1].text.lower() if index else "."
+    return before in _VERB_PLACES
 
 
 def _touches(used: Sequence[tuple[int, int]], start: int, end: int) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tool_router.args.span import Kind, Span
 from tool_router.args.spans import Reading
-from tool_router.args.words import FUNCTION_WORDS, Token
+from tool_router.args.words import Token, is_function_word
 
 _STOPS = frozenset(".;?!")
 _ARTICLES = frozenset({"the", "a", "an", "my", "our", "your", "this", "that", "his", "her", "their", "its"})
@@ -101,7 +101,7 @@ class Surroundings:
                 break
             if not word.is_word:
                 continue
-            if low in FUNCTION_WORDS and low not in (
+            if is_function_word(low) and low not in (
                 "called",
                 "named",
                 "titled",
@@ -131,7 +131,7 @@ class Surroundings:
                 pass
             elif word.text in ("-", "’s", "'s"):
                 pass
-            elif not word.is_word or low in FUNCTION_WORDS or index in self._walled:
+            elif not word.is_word or is_function_word(low) or index in self._walled:
                 break
             else:
                 found.setdefault(word.stem, _DECAY[distance])

@@ -7,6 +7,7 @@ public function-calling tasks, not on their wording.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,17 +17,22 @@ from tool_router.args.choices import Strength, choices
 from tool_router.args.cues import Cues, Surroundings
 from tool_router.args.meaning import Meaning
 from tool_router.args.model import Source
-from tool_router.args.roles import Role, role_of
+from tool_router.args.roles import Role, place_in_family, role_of
 from tool_router.args.shape import Shaped, shape
 from tool_router.args.slots import Slot
 from tool_router.args.span import Kind, Span
 from tool_router.args.spans import Reading
-from tool_router.args.words import stem
+from tool_router.args.words import Token, stem
 
 _CHOICE = {Strength.EXACT: 0.75, Strength.STEM: 0.68, Strength.PART: 0.4, Strength.FUZZY: 0.4}
 _NAMING = frozenset({stem(word) for word in ("called", "named", "titled")})
 _NAMED = frozenset({"name", stem("title"), "nam", "titl"})
 _WORDY = frozenset({Kind.NAME, Kind.PHRASE})
+_LOCATING = frozenset("in at near around to from of for between and through".split())
+_PEOPLE = re.compile(r"(?:ese|ish|ian|ican|rman|orean|ench|utch|aeli|raqi)$")
+"""How adjectives of countries end: "German history" is of Germany, which "German" does not name."""
+_INNER = frozenset({"city", "town", "village", "district"})
+_OUTER = frozenset({"country", "state", "province", "region", "county"})
 _MAX_PER_SLOT = 8
 
 
@@ -41,6 +47,9 @@ class Fit:
         chosen: whether the schema itself names the value.
         keyed: whether the text gives it under the slot's own name (``limit=5``).
         doubt: why the value's form is unsure, empty when it is sure.
+        role: whether its preposition speaks for (1) or against (-1) the slot's role as a start or an end; None
+            when the slot has no such role.
+        unsupported: set by the binder when nothing tells the two ends apart.
     """
 
     slot: int
@@ -52,6 +61,8 @@ class Fit:
     chosen: bool = False
     keyed: bool = False
     doubt: str = ""
+    role: int | None = None
+    unsupported: bool = False
 
 
 class Scene:
@@ -74,6 +85,8 @@ class Scene:
         self._spread: Mapping[str, int] = counts
         self._roles = [role_of(slot) for slot in slots]
         self._keys = {_plain(slot.name): index for index, slot in enumerate(slots)}
+        self._first_parts, self._second_parts = _pair_parts(readings)
+        self._families = Counter(family[0] for family in map(place_in_family, slots) if family)
         self._cues: dict[tuple[int, int, int], Cues] = {}
 
     def fits(self, extra: Mapping[int, Sequence[Span]]) -> list[list[Fit]]:
@@ -113,7 +126,18 @@ class Scene:
                 0.3 * cue + self._role(index, slot, cues) - (0.1 if reading.source is Source.CONTEXT else 0)
             )
             mask = around.mask(choice.span, shift)
-            fits.append(Fit(index, choice.span, choice.span.value, score, mask, cue, chosen=True))
+            fits.append(
+                Fit(
+                    index,
+                    choice.span,
+                    choice.span.value,
+                    score,
+                    mask,
+                    cue,
+                    chosen=True,
+                    role=self._judged(index, cues),
+                )
+            )
         if several and fits:
             return [_gathered(index, inner, fits)]
         return fits
@@ -128,7 +152,9 @@ class Scene:
             if owner is not None and not keyed:
                 return None
         cues = self._cues_of(span, place)
-        trimmed, inside = (span, 0.0) if span.kind is not Kind.PHRASE else self._trim(slot, span, cues, place)
+        trimmed, inside = span, 0.0
+        if span.kind in _WORDY and span.unit != "pair":
+            trimmed, inside = self._trim(slot, span, cues, place)
         shaped = shape(trimmed, slot) or (_forced(trimmed, slot) if keyed else None)
         if shaped is None:
             return None
@@ -136,10 +162,21 @@ class Scene:
         score = shaped.fit + 0.5 * cue + self._role(index, slot, cues)
         if keyed:
             score += 1.0
-        if span.kind in _WORDY and cues.words and not keyed:
+        if (
+            cues.words
+            and not keyed
+            and (span.kind in _WORDY or (span.kind is Kind.IDENTIFIER and span.text.isalpha()))
+        ):
             score -= self._echo(slot, cues.words)
+        doubt = shaped.doubt
+        if slot.meaning is Meaning.PLACE and span.kind is Kind.NAME:
+            score += self._part(slot, span) + (0.06 if span.unit == "extended" else 0.0)
+            if cues.after and not doubt and (cues.preposition not in _LOCATING or _PEOPLE.search(span.text)):
+                doubt = f"{trimmed.text!r} describes something else"
+        if span.kind is Kind.NUMBER and span.text.isalpha() and self._counts_siblings(span, slot, cues):
+            score -= 0.3
         if span.source is Source.CONTEXT:
-            score -= 0.1
+            score -= 0.1 if slot.required else 0.3
         if score <= 0.05:
             return None
         return Fit(
@@ -150,16 +187,19 @@ class Scene:
             around.mask(trimmed, shift),
             cue,
             keyed=keyed,
-            doubt=shaped.doubt,
+            doubt=doubt,
+            role=self._judged(index, cues),
         )
 
     def _trim(self, slot: Slot, span: Span, cues: Cues, place: int) -> tuple[Span, float]:
         """ "low severity level" for severity_level is "low": the slot's own words at either end are no value."""
         reading, around, _ = self._places[place]
         words = [w for w in reading.words[around.index(span.start) : around.index(span.end)] if w.is_word]
+        if span.kind is Kind.NAME:
+            return self._unlabelled(slot, span, words, reading), 0.0
         own = {s for s in slot.stems if not s.isdigit()}
         first, last = 0, len(words)
-        while last > first and words[last - 1].stem in own:
+        while last > first and words[last - 1].stem in own and not words[last - 1].text[0].isupper():
             last -= 1
         while first < last and words[first].stem in own:
             first += 1
@@ -169,6 +209,36 @@ class Scene:
         piece = reading.text[start:end]
         share = len({w.stem for w in (*words[:first], *words[last:])}) / max(len(own), 1)
         return replace(span, start=start, end=end, text=piece, value=piece), min(1.0, 0.4 + 0.6 * share)
+
+    def _unlabelled(self, slot: Slot, span: Span, words: Sequence[Token], reading: Reading) -> Span:
+        """ "UUID A-1" is "A-1": an acronym of the slot's own description before a name only labels it."""
+        first = 0
+        while (
+            first + 1 < len(words)
+            and words[first].text.isupper()
+            and words[first].stem in slot.about | set(slot.stems)
+        ):
+            first += 1
+        if not first:
+            return span
+        start = words[first].start
+        return replace(
+            span, start=start, text=reading.text[start : span.end], value=reading.text[start : span.end]
+        )
+
+    def _counts_siblings(self, span: Span, slot: Slot, cues: Cues) -> bool:
+        """Whether "two" in "two numbers" only counts num1 and num2."""
+        return span.value in self._families.values() and not any(word in cues.after for word in slot.stems)
+
+    def _part(self, slot: Slot, span: Span) -> float:
+        """Of "Austin, Texas" the first is the city and the second is what it lies in."""
+        key = (span.source, span.start)
+        inner, outer = bool(_INNER & set(slot.words)), bool(_OUTER & set(slot.words))
+        if key in self._second_parts:
+            return 0.25 if outer else -0.25
+        if key in self._first_parts and span.unit != "pair":
+            return 0.1 if inner else -0.25 if outer else 0.0
+        return 0.0
 
     def _weight(self, word: str) -> float:
         return 1.0 / max(self._spread.get(word, 1), 1)
@@ -194,11 +264,10 @@ class Scene:
 
     def _role(self, index: int, slot: Slot, cues: Cues) -> float:
         """What the governing preposition says: from A to B, between A and B, by an author, in a place."""
-        role, preposition = self._roles[index], cues.preposition
-        if role is not Role.NONE and preposition:
-            verdict = role.judge(preposition, cues.between)
-            if verdict:
-                return 0.3 * verdict
+        preposition = cues.preposition
+        verdict = self._judged(index, cues)
+        if verdict:
+            return 0.3 * verdict
         if slot.meaning is Meaning.PLACE:
             return {
                 "in": 0.2,
@@ -214,10 +283,28 @@ class Scene:
             return {"by": 0.3, "with": 0.1, "of": 0.05, "for": 0.05}.get(preposition, 0.0)
         return 0.0
 
+    def _judged(self, index: int, cues: Cues) -> int | None:
+        role = self._roles[index]
+        return None if role is Role.NONE else role.judge(cues.preposition, cues.between)
+
     def _echo(self, slot: Slot, words: Sequence[str]) -> float:
         """Words that the tool or its slots use of themselves are the command, not a value."""
         known = sum(1 for word in words if word in self.tool_stems or word in self._spread)
         return 0.3 * known / len(words)
+
+
+def _pair_parts(readings: Sequence[Reading]) -> tuple[set[tuple[Source, int]], set[tuple[Source, int]]]:
+    """Where the first and the second parts of "City, State" pairs begin."""
+    firsts: set[tuple[Source, int]] = set()
+    seconds: set[tuple[Source, int]] = set()
+    for reading in readings:
+        for span in reading.spans:
+            if span.unit == "pair":
+                comma = span.text.rindex(",")
+                rest = span.text[comma + 1 :]
+                firsts.add((span.source, span.start))
+                seconds.add((span.source, span.end - len(rest.lstrip())))
+    return firsts, seconds
 
 
 def _strength(cues: Cues, word: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tool_router.args.negation import is_denied
 from tool_router.args.slots import Slot
 from tool_router.args.spans import Reading
 from tool_router.args.words import stem
@@ -12,12 +13,9 @@ from tool_router.args.words import stem
 _EMPTY = frozenset(
     stem(word)
     for word in """is are has have can should include includes including included allow allows allowed enable enabled
-    disable disabled use used with show return get only flag status not no whether be do does need needs want option
+    disable disabled use used with show return get only flag not no whether be do does need needs want option
     consider display""".split()
 )
-_NEGATIONS = frozenset({"no", "not", "without", "exclude", "excluding", "excludes", "disable", "don", "skip", "don't", "never", "omit",
-                        "except"})  # fmt: skip
-_AFTER_NEGATION = 4
 _WORDS = {"true": True, "yes": True, "false": False, "no": False}
 
 
@@ -64,8 +62,7 @@ def flag(slot: Slot, reading: Reading, tool_stems: frozenset[str]) -> Flag | Non
         return None
     spoken = {match for index in hits for match in subject if _meets(reading.words[index].stem, {match})}
     first = reading.words[hits[0]]
-    before = reading.words[max(0, hits[0] - _AFTER_NEGATION) : hits[0]]
-    denied = any(word.text.lower() in _NEGATIONS for word in before)
+    denied = is_denied(reading, hits[0])
     if len(spoken) * 2 < len(subject) or (len(spoken) < len(subject) and spoken <= tool_stems):
         return None
     return Flag(not denied, len(spoken) / len(subject), first.start, first.end, first.text)

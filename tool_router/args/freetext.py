@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from tool_router.args.meaning import Meaning
 from tool_router.args.span import Kind, Span
 from tool_router.args.spans import Reading
 
@@ -17,10 +18,12 @@ _POLITE = re.compile(
     r"|i (?:want|need|would like|'d like)(?: you)? to\s+|let's\s+|help me\s+)*",
     re.I,
 )
-_VERBS = frozenset(
-    """search find look lookup query google echo say repeat print send post write tell ask remember note save store
-    recall translate summarize summarise analyze analyse check explain think consider show get fetch retrieve
-    research run execute calculate compute evaluate""".split()
+_SAYING = frozenset(
+    """echo say repeat print send post write remember note save store translate summarize summarise analyze analyse
+    explain think consider execute run""".split()
+)
+_ASKING = frozenset(
+    "search find look lookup query google ask recall tell check show get fetch retrieve research".split()
 )
 _LINKS = frozenset({"for", "about", "that", "on", "saying", "up", "of", "regarding", "with", ":"})
 _FILLERS = frozenset(
@@ -28,8 +31,8 @@ _FILLERS = frozenset(
 )
 
 
-def free_text(reading: Reading, tool_stems: frozenset[str]) -> Iterator[tuple[Span, bool]]:
-    """(span, whether framing was recognised): the task without its command, or all of it."""
+def free_text(reading: Reading, tool_stems: frozenset[str], meaning: Meaning) -> Iterator[Span]:
+    """The task without its command (`unit` then says "framed"), or all of it."""
     text = reading.text
     stripped = text.strip()
     if not stripped:
@@ -40,7 +43,8 @@ def free_text(reading: Reading, tool_stems: frozenset[str]) -> Iterator[tuple[Sp
     if not words:
         return
     first = words[0]
-    if first.text.lower() in _VERBS or first.stem in tool_stems:
+    verbs = _ASKING | _SAYING if meaning is Meaning.QUERY else _SAYING
+    if first.text.lower() in verbs or first.stem in tool_stems:
         at = 1
         while at < len(words) and at < 10:
             low = words[at].text.lower()
@@ -53,14 +57,14 @@ def free_text(reading: Reading, tool_stems: frozenset[str]) -> Iterator[tuple[Sp
             else:
                 break
         if at < len(words):
-            yield _tail(text, words[at].start), True
+            yield _tail(text, words[at].start, "framed")
             return
-    yield _tail(text, len(text) - len(text.lstrip())), False
+    yield _tail(text, len(text) - len(text.lstrip()), "")
 
 
-def _tail(text: str, start: int) -> Span:
+def _tail(text: str, start: int, how: str) -> Span:
     piece = text[start:].rstrip()
     body = piece[:-1] if piece.endswith(".") and piece.count(".") == 1 and len(piece) > 1 else piece
     body = body.strip("\"'`“”")
     at = text.index(body, start) if body else start
-    return Span(Kind.TEXT, at, at + len(body), body, body)
+    return Span(Kind.TEXT, at, at + len(body), body, body, unit=how)

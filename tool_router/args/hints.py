@@ -35,7 +35,7 @@ _DATE_FORMAT = re.compile(
     r"\b(?:Y{2,4}|M{2,4}|D{2})(?:[-/. ,]{1,2}(?:Y{2,4}|M{2,4}|D{2})){2}(?:[ T]'?T?'?HH:MM(?::SS)?Z?)?", re.I
 )
 _PAIR_FORMAT = re.compile(
-    r"['\"(:]\s?[A-Z][\w.]*(?: [A-Z][\w.]*)*, ?[A-Z][\w.]*|\be\.g\.,? [A-Z]\w+(?: [A-Z]\w+)*, [A-Z]{2}\b|city and state",
+    r"['\"(:]\s?[A-Z][\w.]*(?: [A-Z][\w.]*)*, ?[A-Z][\w.]*|\be\.g\.,? [A-Z]\w+(?: [A-Z]\w+)*, [A-Z]{2}\b|[Cc]ity and state",
     re.M,
 )
 _NOT_EXAMPLES = frozenset({"etc", "and so on", "or", "and", "true", "false"})

@@ -19,6 +19,14 @@ from tool_router.args.zones import zone_of
 _NUMERIC_TEXT = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?$")
 _FRACTION_WORDS = re.compile(r"\bdecimal|\bfraction|\b0\.\d+|between 0 and 1|from 0 to 1", re.I)
 _PERCENT_WORDS = re.compile(r"\bpercent|%", re.I)
+_RATE_WORDS = frozenset(
+    """rate return yield interest probability ratio growth inflation tax margin discount fraction proportion
+    likelihood chance""".split()
+) | {"interest", "probabil"}
+_CODE_WORDS = re.compile(
+    r"\b(?:codes?|IATA|ICAO|ISO|tickers?|symbols?|abbreviat\w+|acronyms?|short form|shorten\w*)\b", re.I
+)
+_OR_NAME = re.compile(r"\bnames?\b", re.I)
 _MAX_TEXT_VALUE = 4_000
 
 
@@ -92,13 +100,10 @@ def _measured(span: Span, slot: Slot, *, whole: bool) -> Shaped | None:
         return Shaped(value, 0.6)
     unit, wanted = span.unit, _unit_words(slot)
     if unit == "%":
-        if (
-            not whole
-            and not _PERCENT_WORDS.search(slot.name + slot.description)
-            or _FRACTION_WORDS.search(slot.description)
-        ):
-            value = round(value / 100, 12)
+        value, doubt = _percentage(value, slot, whole=whole)
         fit = 0.45
+    elif unit == "pi":
+        doubt = "a multiple of pi"
     elif unit == "th":
         fit = 0.3
     elif unit and dimension(unit):
@@ -120,6 +125,17 @@ def _measured(span: Span, slot: Slot, *, whole: bool) -> Shaped | None:
     ):
         return None
     return Shaped(value, fit, doubt)
+
+
+def _percentage(value: float, slot: Slot, *, whole: bool) -> tuple[float, str]:
+    """5% as 5 or as 0.05, by what the description says, else by whether the parameter is a rate."""
+    if _FRACTION_WORDS.search(slot.description):
+        return round(value / 100, 12), ""
+    if whole or _PERCENT_WORDS.search(f"{slot.name} {slot.description}"):
+        return value, ""
+    if _RATE_WORDS.intersection(slot.words) or _RATE_WORDS.intersection(slot.about):
+        return round(value / 100, 12), ""
+    return value, f"{value}% may be meant as a fraction"
 
 
 def _dimensioned(value: float, unit: str, wanted: tuple[str, ...]) -> tuple[float, float, str]:
@@ -203,8 +219,8 @@ _FITS: dict[Meaning, dict[Kind, float]] = {
     },
     Meaning.PLACE: {Kind.NAME: 0.4, Kind.QUOTED: 0.36, Kind.PHRASE: 0.06, Kind.IDENTIFIER: 0.1, Kind.LIST: 0.2},
     Meaning.PERSON: {Kind.NAME: 0.4, Kind.QUOTED: 0.42, Kind.PHRASE: 0.02, Kind.IDENTIFIER: 0.15},
-    Meaning.TEXT: {Kind.QUOTED: 0.5, Kind.TEXT: 0.3, Kind.NAME: 0.05, Kind.PHRASE: 0.04, Kind.IDENTIFIER: 0.1},
-    Meaning.QUERY: {Kind.QUOTED: 0.5, Kind.TEXT: 0.3, Kind.NAME: 0.2, Kind.PHRASE: 0.08, Kind.IDENTIFIER: 0.15},
+    Meaning.TEXT: {Kind.QUOTED: 0.55, Kind.TEXT: 0.3, Kind.NAME: 0.05, Kind.PHRASE: 0.04, Kind.IDENTIFIER: 0.1},
+    Meaning.QUERY: {Kind.QUOTED: 0.55, Kind.TEXT: 0.3, Kind.NAME: 0.2, Kind.PHRASE: 0.08, Kind.IDENTIFIER: 0.15},
     Meaning.LANGUAGE: {Kind.NAME: 0.3, Kind.QUOTED: 0.3},
     Meaning.CURRENCY: {Kind.NAME: 0.25, Kind.QUOTED: 0.3, Kind.PHRASE: 0.02},
     Meaning.UNIT: {Kind.PHRASE: 0.05, Kind.QUOTED: 0.3},
@@ -236,6 +252,14 @@ def _string(span: Span, slot: Slot) -> Shaped | None:
         return Shaped(span.text, 0.3)
     table = _FITS.get(slot.meaning, _FITS[Meaning.OTHER])
     fit = table.get(span.kind)
+    if (
+        slot.meaning is Meaning.OTHER
+        and span.kind in _NAME_FITS
+        and ("name" in slot.words or "name" in slot.about)
+    ):
+        fit = _NAME_FITS[span.kind]
+    if span.kind is Kind.TEXT and span.unit == "framed":
+        fit = 0.5
     if fit is None or len(span.text) > _MAX_TEXT_VALUE:
         return None
     value: Any = span.value
@@ -245,14 +269,29 @@ def _string(span: Span, slot: Slot) -> Shaped | None:
         if not value:
             return None
     elif span.kind is Kind.NUMBER:
+        if span.unit == "%":
+            return None
         value = span.text.lstrip("$€£¥₹").strip()
     elif span.kind is Kind.DURATION:
         value = _duration(span) if slot.meaning is Meaning.DURATION else span.text
     elif span.kind is Kind.LIST:
         value = span.text
+    if span.kind in (Kind.NAME, Kind.PHRASE) and _wants_code(slot, str(value)):
+        doubt = "the description asks for a code"
     return Shaped(str(value), fit, doubt) if value else None
 
 
+def _wants_code(slot: Slot, value: str) -> bool:
+    """Whether the description asks for a code ("USD", "JFK") and the value is an ordinary name."""
+    if value.isupper() and " " not in value:
+        return False
+    if slot.meaning is Meaning.CURRENCY:
+        return True
+    return _CODE_WORDS.search(slot.description) is not None and _OR_NAME.search(slot.description) is None
+
+
+_NAME_FITS = {Kind.NAME: 0.42, Kind.IDENTIFIER: 0.25}
+"""What fits a parameter that asks for the name of something."""
 _PLACE_PARTS = frozenset({"city", "country", "state", "county", "region", "province", "town", "district"})
 
 
@@ -264,8 +303,10 @@ def _place(span: Span, slot: Slot) -> Shaped | None:
     if span.unit == "pair":
         whole = slot.hints.pair or not _PLACE_PARTS & set(slot.words)
         return Shaped(span.text, 0.5 if whole else 0.1)
-    short = slot.hints.pair and "," not in span.text
-    return Shaped(str(span.value), fit, "the description shows a longer form" if short else "")
+    doubt = "the description shows a longer form" if slot.hints.pair and "," not in span.text else ""
+    if not doubt and _wants_code(slot, span.text):
+        doubt = "the description asks for a code"
+    return Shaped(str(span.value), fit, doubt)
 
 
 def _member(span: Span, slot: Slot) -> Shaped | None:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 
 from tool_router.args.span import Kind, Span
-from tool_router.args.words import FUNCTION_WORDS, Token
+from tool_router.args.words import Token, is_function_word
 
 _NUMBER = re.compile(
-    r"(?<![\w.,^])(?<!\d[-–])(?P<cur>[$€£¥₹])?\s?(?P<sign>[-+−](?=[\d.$]))?(?P<cur2>\$)?"
+    r"(?<![\w.^])(?<!\d,(?=\d{3}(?!\d)))(?<!\d[-–])(?P<cur>[$€£¥₹])?\s?(?P<sign>[-+−](?=[\d.$]))?(?P<cur2>\$)?"
     r"(?P<num>\d{1,3}(?:,\d{3})+(?![\d])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
     r"(?P<exp>[eE][-+]?\d{1,3})?"
     r"(?P<tail>\s?(?:%|°\s?[CFK]?\b|º[CFK]?|percent\b)|[A-Za-zµμΩ]+(?:/[A-Za-z]+)?(?:\^?[-²³\d]+)?)?"
@@ -71,7 +71,7 @@ def _read(text: str, match: re.Match[str]) -> Span | None:
             word = following[1].lower() if following else ""
         if word == "percent" and following:
             unit, end = "%", following.end(1)
-        elif not money and word and word not in FUNCTION_WORDS:
+        elif not money and word and not is_function_word(word):
             unit = word
     if unit == "percent":
         unit = "%"
@@ -99,7 +99,7 @@ def _in_words(text: str, words: tuple[Token, ...]) -> Iterator[Span]:
         last = words[at + used - 1]
         after = words[at + used] if at + used < len(words) else None
         unit = ""
-        if after is not None and after.is_word and after.text.lower() not in FUNCTION_WORDS:
+        if after is not None and after.is_word and not is_function_word(after.text):
             unit = after.text.lower()
         yield Span(Kind.NUMBER, words[at].start, last.end, text[words[at].start : last.end], value, unit=unit)
         at += used

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from tool_router.args.span import Kind, Span
-from tool_router.args.words import FUNCTION_WORDS, Token
+from tool_router.args.words import Token, is_function_word
 
 _JOINERS = frozenset(
     {"of", "the", "de", "la", "del", "da", "di", "van", "von", "der", "du", "le", "and", "&", "for", "in"}
 )
 _WEAK_JOINERS = frozenset({"and", "&", "for", "in", "the"})
+_GEOGRAPHIC = frozenset(
+    """river lake county state city park island islands ocean sea mountain mountains valley bay beach forest desert
+    district province region airport university street avenue road square""".split()
+)
 _SENTENCE_MARKS = frozenset(".!?:;\n")
 _SEPARATOR = re.compile(r"\s*(?:,\s*(?:and|or|&)?|;|\band\b|\bor\b|&|\bas well as\b|\bplus\b)\s*", re.I)
 _INITIAL = re.compile(r"[A-Z]\.?$")
+_STATE = re.compile(r"[A-Z]{2}|D\.?C\.?")
 _BREAKS = frozenset('()[]{}"“”`,;:!?=<>|')
 
 
@@ -36,12 +42,18 @@ def name_spans(text: str, words: Sequence[Token]) -> Iterator[Span]:
             if end - at == 1 and not _shouted(words[at]) and not _possessive(words, end):
                 at = end
                 continue
-            if words[at].text.lower() in FUNCTION_WORDS:
+            if is_function_word(words[at].text):
                 first = at + 1
-        if end > first and words[first].text.lower() not in FUNCTION_WORDS:
+        if end > first and not is_function_word(words[first].text):
             yield _span(Kind.NAME, text, words[first].start, _stop(text, words[end - 1]))
             if first == at and end - first > 1 and _opens_sentence(text, words, at):
                 yield _span(Kind.NAME, text, words[first + 1].start, _stop(text, words[end - 1]))
+            if (
+                end < len(words)
+                and words[end].text.lower() in _GEOGRAPHIC
+                and words[end].start == words[end - 1].end + 1
+            ):
+                yield replace(_span(Kind.NAME, text, words[first].start, words[end].end), unit="extended")
         at = max(end, at + 1)
 
 
@@ -49,7 +61,9 @@ def place_spans(text: str, names: Sequence[Span]) -> Iterator[Span]:
     """Two names joined by one comma ("Austin, TX"), as the single place they often are; `unit` says "pair"."""
     ordered = sorted(names, key=lambda span: (span.start, -span.end))
     for one, other in pairwise(ordered):
-        if text[one.end : other.start] in (", ", ",") and text[other.end : other.end + 1] != ",":
+        if text[one.end : other.start] in (", ", ",") and (
+            text[other.end : other.end + 1] != "," or _STATE.fullmatch(other.text)
+        ):
             piece = text[one.start : other.end]
             yield Span(Kind.NAME, one.start, other.end, piece, piece, unit="pair")
 
@@ -87,6 +101,15 @@ def _run_end(text: str, words: Sequence[Token], at: int) -> int:
     while index < len(words):
         token = words[index]
         gap = text[words[index - 1].end : token.start]
+        if (
+            gap
+            and words[index - 1].text == "."
+            and index - at > 2
+            and words[index - 3].text == "."
+            and _capital(words[at])
+            and len(words[at].text) > 1
+        ):
+            break
         if _capital(token) and len(gap) <= 1 and "\n" not in gap:
             index += 1
             end = index
@@ -128,7 +151,7 @@ def phrase_spans(text: str, words: Sequence[Token], taken: Sequence[Span]) -> It
             at += 1
         covered = at < len(blocked) and blocked[at][0] < token.end
         hyphen = token.text in "-–/" and bool(run) and run[-1].end == token.start and _adjoined(words, index)
-        wordy = hyphen or (token.is_word and token.text.lower() not in FUNCTION_WORDS)
+        wordy = hyphen or (token.is_word and not is_function_word(token.text))
         if wordy and not covered and (not run or "\n" not in text[run[-1].end : token.start]):
             run.append(token)
             continue

@@ -24,6 +24,19 @@ FUNCTION_WORDS = frozenset(
 )
 """Words that carry no subject of their own, so they never make a value and never count as a match."""
 
+
+def is_function_word(word: str) -> bool:
+    """Whether a word carries no subject of its own; contractions count by their first part ("I'd", "don't")."""
+    low = word.lower().replace("’", "'")
+    if low in FUNCTION_WORDS:
+        return True
+    head, mark, _ = low.partition("'")
+    return bool(mark) and (head in FUNCTION_WORDS or head in _CONTRACTED)
+
+
+_CONTRACTED = frozenset(
+    "don doesn didn can won isn aren wasn weren couldn wouldn shouldn haven hasn ain".split()
+)
 _DOUBLED = re.compile(r"([bdgklmnprt])\1$")
 
 
@@ -83,5 +96,5 @@ def stem(word: str) -> str:
 def content_stems(text: str) -> frozenset[str]:
     """Stems of the words of a text that carry meaning (no function words, no punctuation)."""
     return frozenset(
-        token.stem for token in tokens(text) if token.is_word and token.text.lower() not in FUNCTION_WORDS
+        token.stem for token in tokens(text) if token.is_word and not is_function_word(token.text)
     )
