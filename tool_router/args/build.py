@@ -18,6 +18,7 @@ from tool_router.args.flags import flag, is_flag, written
 from tool_router.args.freetext import free_text
 from tool_router.args.meaning import Meaning
 from tool_router.args.model import Draft, Invalid, Source, Value
+from tool_router.args.nested import Filled, fill, is_compound
 from tool_router.args.slots import NOTHING, Slot, slots_of
 from tool_router.args.span import Span
 from tool_router.args.spans import Reading, read
@@ -53,16 +54,17 @@ def build(
             values[name] = Value(value, Source.CALLER)
     open_slots = tuple(slot for slot in slots if slot.name not in values)
     doubts: tuple[str, ...] = ()
+    partly: Mapping[str, tuple[str, ...]] = {}
     if open_slots and (task.strip() or context.strip()):
         readings = [read(task, Source.TASK, now)]
         if context.strip():
             readings.append(read(context, Source.CONTEXT, now))
-        found, doubts = _filled(tool, open_slots, readings)
+        found, doubts, partly = _filled(tool, open_slots, readings)
         values.update(found)
     for slot in open_slots:
         if slot.required and slot.name not in values and slot.default is not NOTHING:
             values[slot.name] = Value(slot.default, Source.DEFAULT)
-    missing = tuple(slot.name for slot in slots if slot.required and slot.name not in values)
+    missing = _missing(slots, values, partly)
     ordered = {name: values[name] for name in [*known, *values] if name in values}
     broken, unusable = violations({name: value.value for name, value in ordered.items()}, tool.input_schema)
     invalid.extend(broken)
@@ -71,9 +73,21 @@ def build(
     return Draft(ordered, missing, tuple(invalid), doubts)
 
 
+def _missing(
+    slots: tuple[Slot, ...], values: Mapping[str, Value], partly: Mapping[str, tuple[str, ...]]
+) -> tuple[str, ...]:
+    """Required parameters without a value, and the required members that a partly read object lacks."""
+    found: list[str] = []
+    for slot in slots:
+        if slot.required and slot.name not in values:
+            found.append(slot.name)
+        found.extend(partly.get(slot.name, ()))
+    return tuple(found)
+
+
 def _filled(
     tool: Tool, slots: tuple[Slot, ...], readings: list[Reading]
-) -> tuple[dict[str, Value], tuple[str, ...]]:
+) -> tuple[dict[str, Value], tuple[str, ...], dict[str, tuple[str, ...]]]:
     tool_stems = content_stems(tool.description[:1000]) | {stem(w) for w in split_identifier(tool.name)}
     scene = Scene(readings, slots, tool_stems)
     extra: dict[int, list[Span]] = {}
@@ -93,6 +107,29 @@ def _filled(
             if read_flag is not None:
                 values[slot.name] = Value(written(read_flag.value, slot), Source.TASK, read_flag.evidence)
                 used.append((read_flag.start, read_flag.end))
+    partly: dict[str, tuple[str, ...]] = {}
+    for slot in slots:
+        if slot.required and slot.name not in values and is_compound(slot):
+            filled = fill(slot, readings, tool_stems, lambda span: not _overlaps(used, span))
+            if filled is not None:
+                stretch = [b.fit.span for b in filled.bindings if b.fit.span.source is Source.TASK]
+                used.extend((span.start, span.end) for span in stretch)
+                values[slot.name] = Value(filled.value, *_evidence(filled, readings))
+                partly[slot.name] = filled.missing
     open_slots = [slot for slot in slots if slot.name not in values]
     vocabulary = tool_stems.union(*(slot.about | set(slot.stems) for slot in slots))
-    return values, doubts_of(slots, bindings, readings[0], used, open_slots, vocabulary)
+    doubts = doubts_of(slots, bindings, readings[0], used, open_slots, vocabulary)
+    return values, doubts, partly
+
+
+def _overlaps(used: list[tuple[int, int]], span: Span) -> bool:
+    return span.source is Source.TASK and any(low < span.end and span.start < high for low, high in used)
+
+
+def _evidence(filled: Filled, readings: list[Reading]) -> tuple[Source, str]:
+    """One verbatim stretch that holds all that an object was read from; of the task where the task has any."""
+    for reading in readings:
+        spans = [b.fit.span for b in filled.bindings if b.fit.span.source is reading.source]
+        if spans:
+            return reading.source, reading.text[min(s.start for s in spans) : max(s.end for s in spans)]
+    return Source.TASK, ""

@@ -16,7 +16,7 @@ from tool_router.args.spans import Reading
 from tool_router.args.words import is_function_word, stem
 
 LEAST_SCORE = 0.45
-LEAST_MARGIN = 0.15
+LEAST_MARGIN = 0.1
 SURE_MARGIN = 0.24
 """A value that nothing else competes for is sure even when only its form speaks for it."""
 
@@ -29,7 +29,9 @@ _TELLING = frozenset(
 _VERB_PLACES = frozenset(
     {".", "?", "!", ":", "to", "you", "i", "we", "please", "who", "i'd", "let", "me", "did", "does", "do"}
 )
-_FORMAL = frozenset({Kind.NUMBER, Kind.DATE, Kind.TIME, Kind.JSON, Kind.LIST, Kind.DURATION})
+_FORMAL = frozenset(
+    {Kind.NUMBER, Kind.PATH, Kind.URL, Kind.EMAIL, Kind.DATE, Kind.TIME, Kind.JSON, Kind.LIST, Kind.DURATION}
+)
 _PLAIN = frozenset(
     stem(word)
     for word in """find get give tell show provide retrieve calculate compute determine list search look check help

@@ -64,7 +64,9 @@ class Surroundings:
         self._starts = [word.start for word in reading.words]
         self._walled: set[int] = set()
         for span in reading.spans:
-            if span.kind in _SOLID:
+            if span.kind in _SOLID and not (
+                span.kind is Kind.NUMBER and span.unit == "th" and span.text.isalpha()
+            ):
                 self._walled.update(range(self.index(span.start), self.index(span.end)))
 
     def index(self, offset: int) -> int:

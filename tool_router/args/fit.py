@@ -28,6 +28,11 @@ _CHOICE = {Strength.EXACT: 0.75, Strength.STEM: 0.68, Strength.PART: 0.4, Streng
 _NAMING = frozenset({stem(word) for word in ("called", "named", "titled")})
 _NAMED = frozenset({"name", stem("title"), "nam", "titl"})
 _WORDY = frozenset({Kind.NAME, Kind.PHRASE})
+_LIMITS = frozenset("limit max maximum count top num n size length head tail".split())
+_QUANTIFIERS = frozenset(
+    stem(word) for word in "first last top latest recent maximum most limit past newest".split()
+)
+"""Words before a number that make it a limit: "the last 5 commits"."""
 _LOCATING = frozenset("in at near around to from of for between and through".split())
 _PEOPLE = re.compile(r"(?:ese|ish|ian|ican|rman|orean|ench|utch|aeli|raqi)$")
 """How adjectives of countries end: "German history" is of Germany, which "German" does not name."""
@@ -66,11 +71,20 @@ class Fit:
 
 
 class Scene:
-    """The readings of one request and the slots they may answer."""
+    """The readings of one request and the slots they may answer.
+
+    With `loose_text` a stretch of free text may hold the value of another slot ("Ada likes tea" of Ada).
+    """
 
     def __init__(
-        self, readings: Sequence[Reading], slots: Sequence[Slot], tool_stems: frozenset[str]
+        self,
+        readings: Sequence[Reading],
+        slots: Sequence[Slot],
+        tool_stems: frozenset[str],
+        *,
+        loose_text: bool = False,
     ) -> None:
+        self._loose_text = loose_text
         self.readings = readings
         self.slots = slots
         self.tool_stems = tool_stems
@@ -175,6 +189,8 @@ class Scene:
                 doubt = f"{trimmed.text!r} describes something else"
         if span.kind is Kind.NUMBER and span.text.isalpha() and self._counts_siblings(span, slot, cues):
             score -= 0.3
+        if span.kind is Kind.NUMBER and _LIMITS & set(slot.words) and _QUANTIFIERS & cues.before.keys():
+            score += 0.25
         if span.source is Source.CONTEXT:
             score -= 0.1 if slot.required else 0.3
         if score <= 0.05:
@@ -184,7 +200,7 @@ class Scene:
             trimmed,
             shaped.value,
             score,
-            around.mask(trimmed, shift),
+            0 if self._loose_text and span.kind is Kind.TEXT else around.mask(trimmed, shift),
             cue,
             keyed=keyed,
             doubt=doubt,

@@ -133,9 +133,17 @@ def meaning_of(
         )
     ):
         return Meaning.ZONE
+    if "sql" in core or (
+        re.search(r"\bSQL\b", description) and core[-1:] in (["query"], ["statement"], ["command"])
+    ):
+        return Meaning.CODE
     numeric = bool(types & {"integer", "number"}) and "string" not in types
     if "email" in core or (_EMAIL.search(description) and not numeric):
         return Meaning.EMAIL
+    if core in (["owner"], ["repo", "owner"], ["org"]) and "string" in types:
+        return Meaning.REPO_OWNER
+    if core in (["repo"], ["repository"], ["repo", "name"], ["repository", "name"]):
+        return Meaning.REPO_NAME
     if core:
         head = _HEADS.get(core[-1]) or _plural(core[-1])
         if head in (Meaning.DATE, Meaning.TIME) and not numeric:

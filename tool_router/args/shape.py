@@ -217,7 +217,7 @@ _FITS: dict[Meaning, dict[Kind, float]] = {
     Meaning.IDENTIFIER: {
         Kind.IDENTIFIER: 0.5, Kind.QUOTED: 0.48, Kind.NUMBER: 0.25, Kind.NAME: 0.15, Kind.PATH: 0.1, Kind.PHRASE: 0.02,
     },
-    Meaning.PLACE: {Kind.NAME: 0.4, Kind.QUOTED: 0.36, Kind.PHRASE: 0.06, Kind.IDENTIFIER: 0.1, Kind.LIST: 0.2},
+    Meaning.PLACE: {Kind.NAME: 0.4, Kind.QUOTED: 0.36, Kind.PHRASE: 0.06, Kind.IDENTIFIER: 0.1, Kind.LIST: 0.2, Kind.PATH: 0.3},
     Meaning.PERSON: {Kind.NAME: 0.4, Kind.QUOTED: 0.42, Kind.PHRASE: 0.02, Kind.IDENTIFIER: 0.15},
     Meaning.TEXT: {Kind.QUOTED: 0.55, Kind.TEXT: 0.3, Kind.NAME: 0.05, Kind.PHRASE: 0.04, Kind.IDENTIFIER: 0.1},
     Meaning.QUERY: {Kind.QUOTED: 0.55, Kind.TEXT: 0.3, Kind.NAME: 0.2, Kind.PHRASE: 0.08, Kind.IDENTIFIER: 0.15},
@@ -229,7 +229,7 @@ _FITS: dict[Meaning, dict[Kind, float]] = {
     Meaning.REPO_NAME: {Kind.QUOTED: 0.2},
     Meaning.OTHER: {
         Kind.QUOTED: 0.42, Kind.NAME: 0.25, Kind.IDENTIFIER: 0.3, Kind.NUMBER: 0.05, Kind.PHRASE: 0.05, Kind.URL: 0.1,
-        Kind.PATH: 0.15, Kind.EMAIL: 0.05, Kind.REPO: 0.2, Kind.DATE: 0.03, Kind.TIME: 0.03, Kind.CODE: 0.1,
+        Kind.PATH: 0.3, Kind.EMAIL: 0.05, Kind.REPO: 0.2, Kind.DATE: 0.03, Kind.TIME: 0.03, Kind.CODE: 0.1,
     },
 }  # fmt: skip
 
@@ -250,6 +250,8 @@ def _string(span: Span, slot: Slot) -> Shaped | None:
         return None
     if slot.meaning is Meaning.COUNT and span.kind is Kind.NUMBER:
         return Shaped(span.text, 0.3)
+    if span.kind is Kind.REPO:
+        return _repository(span, slot)
     table = _FITS.get(slot.meaning, _FITS[Meaning.OTHER])
     fit = table.get(span.kind)
     if (
@@ -279,6 +281,19 @@ def _string(span: Span, slot: Slot) -> Shaped | None:
     if span.kind in (Kind.NAME, Kind.PHRASE) and _wants_code(slot, str(value)):
         doubt = "the description asks for a code"
     return Shaped(str(value), fit, doubt) if value else None
+
+
+def _repository(span: Span, slot: Slot) -> Shaped | None:
+    """``owner/name``, whole or the half the slot asks for; the binder takes the halves when both are wanted."""
+    if slot.meaning is Meaning.REPO_OWNER:
+        return Shaped(span.text, 0.75) if span.unit == "owner" else None
+    if slot.meaning is Meaning.REPO_NAME:
+        return Shaped(span.text, {"": 0.6, "name": 0.7}.get(span.unit, 0.0)) if span.unit != "owner" else None
+    if span.unit:
+        return None
+    return (
+        Shaped(span.text, 0.5) if slot.meaning in (Meaning.PATH, Meaning.OTHER, Meaning.IDENTIFIER) else None
+    )
 
 
 def _wants_code(slot: Slot, value: str) -> bool:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from tool_router.args.model import Source
 from tool_router.args.span import Kind, Span
+from tool_router.args.spans_code import code_spans
 from tool_router.args.spans_literal import literal_spans
 from tool_router.args.spans_number import number_spans
 from tool_router.args.spans_phrase import list_spans, name_spans, phrase_spans, place_spans
@@ -69,7 +70,8 @@ def read(text: str, source: Source, now: datetime | None = None) -> Reading:
         span for span in literal if (span.start, span.end) not in coined or not _inside_longer(names, span)
     ]
     moments = [span for span in moments if not _quoted(literal, span)]
-    solid = [*literal, *moments, *numbers, *names]
+    code = list(code_spans(examined))
+    solid = [*literal, *code, *moments, *numbers, *names]
     phrases = list(phrase_spans(examined, words, [s for s in solid if s.kind is not Kind.NAME]))
     spans = [*solid, *phrases]
     spans.extend(list_spans(examined, spans))

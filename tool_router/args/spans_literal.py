@@ -68,6 +68,10 @@ def literal_spans(text: str) -> Iterator[Span]:
                 continue
             taken.append((start, end))
             yield Span(kind, start, end, text[start:end], text[start:end])
+            if kind is Kind.REPO:
+                middle = text.index("/", start)
+                yield Span(kind, start, middle, text[start:middle], text[start:middle], unit="owner")
+                yield Span(kind, middle + 1, end, text[middle + 1 : end], text[middle + 1 : end], unit="name")
     for match in _ALNUM_CODE.finditer(text):
         if _is_code(match.group()) and not _inside(taken, match.start(), match.end()):
             yield Span(Kind.IDENTIFIER, match.start(), match.end(), match.group(), match.group())
