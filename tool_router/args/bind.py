@@ -17,7 +17,7 @@ from tool_router.args.slots import Slot
 BEAM = 48
 REQUIRED_BONUS = 0.3
 """What filling a required parameter is worth, so that an optional one never takes its value."""
-LEAST_REQUIRED = 0.3
+LEAST_REQUIRED = 0.2
 LEAST_OPTIONAL = 0.55
 """Scores below these are no binding at all; an optional parameter must be clearly mentioned."""
 _DISORDER = 0.25

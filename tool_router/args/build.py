@@ -108,6 +108,7 @@ def _filled(
                 values[slot.name] = Value(written(read_flag.value, slot), Source.TASK, read_flag.evidence)
                 used.append((read_flag.start, read_flag.end))
     partly: dict[str, tuple[str, ...]] = {}
+    inner: list[str] = []
     for slot in slots:
         if slot.required and slot.name not in values and is_compound(slot):
             filled = fill(slot, readings, tool_stems, lambda span: not _overlaps(used, span))
@@ -116,10 +117,22 @@ def _filled(
                 used.extend((span.start, span.end) for span in stretch)
                 values[slot.name] = Value(filled.value, *_evidence(filled, readings))
                 partly[slot.name] = filled.missing
+                inner.extend(_inner_doubts(filled, readings[0], used, tool_stems))
     open_slots = [slot for slot in slots if slot.name not in values]
     vocabulary = tool_stems.union(*(slot.about | set(slot.stems) for slot in slots))
-    doubts = doubts_of(slots, bindings, readings[0], used, open_slots, vocabulary)
+    doubts = (*doubts_of(slots, bindings, readings[0], used, open_slots, vocabulary), *inner)
     return values, doubts, partly
+
+
+def _inner_doubts(
+    filled: Filled, reading: Reading, used: list[tuple[int, int]], tool_stems: frozenset[str]
+) -> tuple[str, ...]:
+    """What is unclear inside an object that was read from the text."""
+    bound = {filled.members[b.fit.slot].name for b in filled.bindings}
+    members = [member for member in filled.members if member.name not in bound]
+    vocabulary = tool_stems.union(*(slot.about | set(slot.stems) for slot in filled.members))
+    bindings = {b.fit.slot: b for b in filled.bindings}
+    return doubts_of(filled.members, bindings, reading, used, members, vocabulary)
 
 
 def _overlaps(used: list[tuple[int, int]], span: Span) -> bool:

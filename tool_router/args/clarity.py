@@ -107,7 +107,8 @@ def _unused(reading: Reading, used: Sequence[tuple[int, int]], vocabulary: froze
 
 def _known(span: Span, reading: Reading, vocabulary: frozenset[str]) -> bool:
     if span.kind not in (Kind.NAME, Kind.IDENTIFIER):
-        return span.kind is Kind.NUMBER and span.text.lower() in ("one", "first", "second")
+        counted = span.text.isalpha() and stem(span.unit) in vocabulary
+        return span.kind is Kind.NUMBER and (counted or span.text.lower() in ("one", "first", "second"))
     inside = [word for word in reading.words if span.start <= word.start < span.end and word.is_word]
     return all(word.stem in vocabulary or is_function_word(word.text) for word in inside)
 

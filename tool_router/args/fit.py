@@ -139,6 +139,8 @@ class Scene:
             score += (
                 0.3 * cue + self._role(index, slot, cues) - (0.1 if reading.source is Source.CONTEXT else 0)
             )
+            if not choice.declared and self._names_other(index, cues.words):
+                score -= 0.35
             mask = around.mask(choice.span, shift)
             fits.append(
                 Fit(
@@ -155,6 +157,10 @@ class Scene:
         if several and fits:
             return [_gathered(index, inner, fits)]
         return fits
+
+    def _names_other(self, index: int, words: Sequence[str]) -> bool:
+        """Whether an example is the name of another slot, which the text then speaks of."""
+        return any(at != index and set(words) == set(other.stems) for at, other in enumerate(self.slots))
 
     def _fit(
         self, index: int, slot: Slot, span: Span, place: int, around: Surroundings, shift: int
@@ -181,7 +187,7 @@ class Scene:
             and not keyed
             and (span.kind in _WORDY or (span.kind is Kind.IDENTIFIER and span.text.isalpha()))
         ):
-            score -= self._echo(slot, cues.words)
+            score -= self._echo(span.kind, cues.words)
         doubt = shaped.doubt
         if slot.meaning is Meaning.PLACE and span.kind is Kind.NAME:
             score += self._part(slot, span) + (0.06 if span.unit == "extended" else 0.0)
@@ -244,7 +250,9 @@ class Scene:
 
     def _counts_siblings(self, span: Span, slot: Slot, cues: Cues) -> bool:
         """Whether "two" in "two numbers" only counts num1 and num2."""
-        return span.value in self._families.values() and not any(word in cues.after for word in slot.stems)
+        if span.value not in self._families.values():
+            return False
+        return place_in_family(slot) is not None or not any(word in cues.after for word in slot.stems)
 
     def _part(self, slot: Slot, span: Span) -> float:
         """Of "Austin, Texas" the first is the city and the second is what it lies in."""
@@ -301,11 +309,16 @@ class Scene:
 
     def _judged(self, index: int, cues: Cues) -> int | None:
         role = self._roles[index]
-        return None if role is Role.NONE else role.judge(cues.preposition, cues.between)
+        if role is Role.NONE:
+            family = place_in_family(self.slots[index]) if cues.between else None
+            return None if family is None else 1 if family[1] == (1 if cues.between == "first" else 2) else -1
+        return role.judge(cues.preposition, cues.between)
 
-    def _echo(self, slot: Slot, words: Sequence[str]) -> float:
+    def _echo(self, kind: Kind, words: Sequence[str]) -> float:
         """Words that the tool or its slots use of themselves are the command, not a value."""
         known = sum(1 for word in words if word in self.tool_stems or word in self._spread)
+        if kind is Kind.NAME and len(words) > 1:
+            return 0.15 if known == len(words) else 0.0
         return 0.3 * known / len(words)
 
 

@@ -27,7 +27,7 @@ _DEFAULT = re.compile(
     re.I,
 )
 _UNIT_IN = re.compile(
-    r"\b(?:in|of|per|as)\s+(?:the\s+)?(?P<unit>(?:square |cubic |nautical |degrees? )?[A-Za-zµ°]+(?:/[A-Za-z]+)?(?: per [a-z]+(?: squared?)?)?)",
+    r"\b(?:in|of|per|as)\s+(?:the\s+)?(?P<unit>(?:square |cubic |nautical |degrees? )?[A-Za-zµ°]+(?:/[A-Za-z]+(?:\^?[²³\d])?)?(?: per [a-z]+(?: squared?)?)?)",
     re.I,
 )
 _UNIT_IN_PARENS = re.compile(r"\((?:in\s+)?(?P<unit>[A-Za-z°µ/%^0-9]{1,14})\)")

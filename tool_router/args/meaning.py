@@ -155,6 +155,8 @@ def meaning_of(
             head = _HEADS.get(core[-2])
             if head not in (Meaning.PLACE, Meaning.PERSON, Meaning.PATH):
                 head = None
+        if head is Meaning.TEXT and any(word.isdigit() for word in words):
+            head = None
         if head is not None and not (numeric and head in _STRINGY):
             return head
         if core[0] in ("lat", "latitude", "lon", "longitude"):

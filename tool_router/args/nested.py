@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tool_router.args.bind import Binding, bind
@@ -16,6 +16,8 @@ from tool_router.args.spans import Reading
 
 
 _NAMED_CUE = 0.35
+LEAST_MEMBER = 0.3
+"""Score below which a member is left missing rather than guessed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,11 @@ def fill(
         [fit for fit in mine if free(fit.span) and _may(members[index], fit)]
         for index, mine in enumerate(scene.fits(extra))
     ]
-    bound = bind(members, fits)
+    bound = {
+        index: binding
+        for index, binding in _with_subject(members, bind(members, fits)).items()
+        if binding.fit.score >= LEAST_MEMBER
+    }
     if not bound:
         return None
     value: dict[str, Any] = {
@@ -87,6 +93,23 @@ def fill(
     place = f"{slot.name}[0]" if listed else slot.name
     missing = tuple(f"{place}.{m.name}" for m in members if m.required and m.name not in value)
     return Filled([value] if listed else value, missing, tuple(bound.values()), members)
+
+
+def _with_subject(members: Sequence[Slot], bound: Mapping[int, Binding]) -> Mapping[int, Binding]:
+    """A statement that opens with its subject ("Ada likes tea") speaks for both: what it says, and of whom."""
+    statement = next((b for b in bound.values() if b.fit.span.kind is Kind.TEXT), None)
+    if statement is None:
+        return bound
+    start = statement.fit.span.start
+    subject = next((b for b in bound.values() if b is not statement and b.fit.span.start == start), None)
+    if subject is None:
+        return bound
+    return {
+        index: replace(binding, fit=replace(binding.fit, score=binding.fit.score + 0.3))
+        if binding in (statement, subject)
+        else binding
+        for index, binding in bound.items()
+    }
 
 
 def _textual(slot: Slot) -> bool:

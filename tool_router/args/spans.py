@@ -12,7 +12,7 @@ from tool_router.args.span import Kind, Span
 from tool_router.args.spans_code import code_spans
 from tool_router.args.spans_literal import literal_spans
 from tool_router.args.spans_number import number_spans
-from tool_router.args.spans_phrase import list_spans, name_spans, phrase_spans, place_spans
+from tool_router.args.spans_phrase import address_spans, list_spans, name_spans, phrase_spans, place_spans
 from tool_router.args.spans_time import time_spans
 from tool_router.args.words import Token, tokens
 
@@ -76,6 +76,7 @@ def read(text: str, source: Source, now: datetime | None = None) -> Reading:
     spans = [*solid, *phrases]
     spans.extend(list_spans(examined, spans))
     spans.extend(place_spans(examined, names))
+    spans.extend(address_spans(examined))
     spans = list(_with_keys(examined, spans))[:MAX_SPANS]
     placed = (
         tuple(replace(span, source=source) for span in spans) if source is not Source.TASK else tuple(spans)

@@ -32,7 +32,7 @@ _PATTERNS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         ),
     ),
     (Kind.PATH, re.compile(r"(?<![\w./:])(?:~|\.{1,2})?/[\w.+@~-]+(?:/[\w.+@~-]*)*|(?<!\w)~(?=\s|$)|(?<!\w)\./")),
-    (Kind.PATH, re.compile(r"\b[A-Za-z]:\\[^\s\"'`<>|]+")),
+    (Kind.PATH, re.compile(r"\b[A-Za-z]:[\\/][^\s\"'`<>|]+")),
     (Kind.PATH, re.compile(r"(?<![\w./])(?:[\w.+@-]+/){2,}[\w.+@-]*")),
     (Kind.PATH, re.compile(r"(?<![\w./])(?:[\w+@-]+/)*[\w+@-]*[A-Za-z_][\w+@-]*(?:\.[\w-]+)*\.[A-Za-z][A-Za-z0-9]{1,4}\b")),
     (Kind.IDENTIFIER, re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+|/\d+)?\b")),
@@ -113,6 +113,9 @@ def _quoted(text: str) -> Iterator[Span]:
             stop = _SENTENCE_END.search(text, at + 1)
             end = len(text.rstrip()) if stop is None else stop.end()
         inner = text[at + 1 : end]
+        if len(inner) > 0.9 * len(text.strip()) - 4 and inner.count(" ") > 3 and text.strip()[0] == mark:
+            at += 1
+            continue
         value = _trimmed(inner, closed=end < size and text[end : end + 1] in closing)
         if value:
             start = at + 1 + inner.index(value)

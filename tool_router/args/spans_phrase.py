@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from tool_router.args.span import Kind, Span
-from tool_router.args.words import Token, is_function_word
+from tool_router.args.words import COMMAND_WORDS, Token, is_function_word
 
 _JOINERS = frozenset(
     {"of", "the", "de", "la", "del", "da", "di", "van", "von", "der", "du", "le", "and", "&", "for", "in"}
@@ -21,6 +21,11 @@ _GEOGRAPHIC = frozenset(
 _SENTENCE_MARKS = frozenset(".!?:;\n")
 _SEPARATOR = re.compile(r"\s*(?:,\s*(?:and|or|&)?|;|\band\b|\bor\b|&|\bas well as\b|\bplus\b)\s*", re.I)
 _INITIAL = re.compile(r"[A-Z]\.?$")
+_TITLES = frozenset({"Mr", "Mrs", "Ms", "Dr", "Prof", "St", "Jr", "Sr"})
+_ADDRESS = re.compile(
+    r"\b\d{1,6}\s+(?:[\w.']+\s+){1,4}(?:street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|square|way)\b\.?",
+    re.I,
+)
 _STATE = re.compile(r"[A-Z]{2}|D\.?C\.?")
 _BREAKS = frozenset('()[]{}"“”`,;:!?=<>|')
 
@@ -42,7 +47,7 @@ def name_spans(text: str, words: Sequence[Token]) -> Iterator[Span]:
             if end - at == 1 and not _shouted(words[at]) and not _possessive(words, end):
                 at = end
                 continue
-            if is_function_word(words[at].text):
+            if is_function_word(words[at].text) or words[at].text.lower() in COMMAND_WORDS:
                 first = at + 1
         if end > first and not is_function_word(words[first].text):
             yield _span(Kind.NAME, text, words[first].start, _stop(text, words[end - 1]))
@@ -55,6 +60,12 @@ def name_spans(text: str, words: Sequence[Token]) -> Iterator[Span]:
             ):
                 yield replace(_span(Kind.NAME, text, words[first].start, words[end].end), unit="extended")
         at = max(end, at + 1)
+
+
+def address_spans(text: str) -> Iterator[Span]:
+    """Street addresses: a house number, words, and a kind of street."""
+    for match in _ADDRESS.finditer(text):
+        yield Span(Kind.NAME, *match.span(), match.group(), match.group(), unit="address")
 
 
 def place_spans(text: str, names: Sequence[Span]) -> Iterator[Span]:
@@ -113,7 +124,12 @@ def _run_end(text: str, words: Sequence[Token], at: int) -> int:
         if _capital(token) and len(gap) <= 1 and "\n" not in gap:
             index += 1
             end = index
-        elif token.text == "." and not gap and _INITIAL.match(words[index - 1].text) and end == index:
+        elif (
+            token.text == "."
+            and not gap
+            and end == index
+            and (_INITIAL.match(words[index - 1].text) or words[index - 1].text in _TITLES)
+        ):
             index += 1
             end = index
         elif token.text in ("-", "&") and not gap and index + 1 < len(words) and _adjoins(words, index):
@@ -177,15 +193,19 @@ def list_spans(text: str, spans: Sequence[Span]) -> Iterator[Span]:
         for span in members:
             if run and span.start < run[-1].end:
                 continue
-            if run and not _separates(text[run[-1].end : span.start]):
+            if run and not _separates(text[run[-1].end : span.start], numeric=kind is Kind.NUMBER):
                 yield from _listed(text, run)
                 run = []
             run.append(span)
         yield from _listed(text, run)
 
 
-def _separates(gap: str) -> bool:
-    return len(gap) <= 24 and _SEPARATOR.fullmatch(gap.strip("\"'”’`")) is not None
+def _separates(gap: str, *, numeric: bool) -> bool:
+    return (
+        len(gap) <= 24
+        and _SEPARATOR.fullmatch(gap.strip("\"'”’`")) is not None
+        or (numeric and gap.strip() in ("to", "-", "–"))
+    )
 
 
 def _listed(text: str, run: list[Span]) -> Iterator[Span]:

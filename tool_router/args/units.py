@@ -41,6 +41,51 @@ _DIMENSION = {name: dimension for dimension, names in _FACTORS.items() for name 
 _SPEED = re.compile(r".+(?:/|\bper\b).+|mph|kph|kmh")
 
 
+_BY_NAME: Mapping[str, tuple[str, ...]] = {
+    "time": ("time", "duration", "period", "term", "age", "timeframe", "days", "hours", "minutes", "seconds", "weeks"),
+    "calendar": ("time", "duration", "period", "term", "age", "timeframe", "years", "months"),
+    "length": ("distance", "length", "height", "width", "radius", "depth", "diameter", "altitude", "elevation", "side",
+               "base", "thickness", "wavelength", "perimeter", "range", "size"),
+    "mass": ("mass", "weight"),
+    "temperature": ("temperature", "temp"),
+    "compound": ("speed", "velocity", "acceleration", "rate", "density", "gravity", "flow"),
+    "money": ("price", "cost", "budget", "amount", "principal", "salary", "income", "investment", "invested", "deposit",
+              "fee", "payment", "revenue", "profit", "value", "equity", "dividends", "money", "capital", "assets",
+              "contribution", "loan", "balance", "funding", "donation", "charge", "bid", "expense", "expenses", "total"),
+    "percent": ("rate", "percent", "percentage", "interest", "return", "yield", "discount", "tax", "growth", "probability",
+                "confidence", "level", "share", "ratio", "margin", "humidity", "increase", "decrease", "inflation"),
+    "frequency": ("frequency", "freq"), "capacitance": ("capacitance",), "inductance": ("inductance",),
+    "power": ("power",), "current": ("current",), "voltage": ("voltage", "potential"), "energy": ("energy", "heat"),
+    "pressure": ("pressure",), "volume": ("volume", "capacity"), "data": ("size", "memory", "storage", "space"),
+}  # fmt: skip
+_MEASURES = {name for names in _BY_NAME.values() for name in names}
+_SPELLED = (
+    ("metres", "m"), ("meters", "m"), ("meter", "m"), ("seconds", "s"), ("second", "s"), ("hours", "h"), ("hour", "h"),
+    ("kilometers", "km"), ("miles", "mi"), (" per ", "/"), ("squared", "^2"), ("²", "^2"), ("³", "^3"), (" ", ""),
+)  # fmt: skip
+
+
+def same_compound(one: str, other: str) -> bool:
+    """Whether two compound units are one: ``m/s^2`` and "meters per second squared"."""
+    return _compact(one) == _compact(other)
+
+
+def _compact(unit: str) -> str:
+    low = unit.lower()
+    for long, short in _SPELLED:
+        low = low.replace(long, short)
+    return low
+
+
+def named_measure(words: tuple[str, ...], unit: str) -> int:
+    """1 when a parameter's name speaks of what the unit measures, -1 when of something else, 0 when of neither."""
+    kind = dimension(unit).split(" ")[0]
+    named = set(words)
+    if named.intersection(_BY_NAME.get(kind, ())):
+        return 1
+    return -1 if named & _MEASURES else 0
+
+
 def dimension(unit: str) -> str:
     """What a unit measures ("length", "time", "compound", ...); empty for a word that is no unit."""
     low = unit.strip().lower()

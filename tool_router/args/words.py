@@ -25,6 +25,23 @@ FUNCTION_WORDS = frozenset(
 """Words that carry no subject of their own, so they never make a value and never count as a match."""
 
 
+COMMAND_WORDS = frozenset(
+    """find get give tell show provide retrieve calculate compute determine list search look check help please thanks
+    make create generate fetch return display bring inform request choose select pick book order play convert
+    translate send write read open close add remove delete update set change compare analyze analyse identify
+    estimate predict plot draw solve evaluate measure track schedule reserve buy sell download upload run execute
+    start stop enroll register describe explain summarize include exclude use apply filter sort count convert
+    locate view visit call perform assess examine report submit save store load insert test train classify detect
+    extract design build plan recommend suggest share print post publish rename move copy remind remember turn
+    enable disable ask see let discover obtain""".split()
+)
+"""Verbs that open a command; capitalised at the start of a sentence they are no part of a name."""
+
+
+_GLUED = ("name", "path")
+"""Words that are often written onto the one before: username, filepath."""
+
+
 def is_function_word(word: str) -> bool:
     """Whether a word carries no subject of its own; contractions count by their first part ("I'd", "don't")."""
     low = word.lower().replace("’", "'")
@@ -72,7 +89,12 @@ def tokens(text: str) -> tuple[Token, ...]:
 
 def split_identifier(name: str) -> tuple[str, ...]:
     """The lower-case words of an identifier: ``userId2`` and ``user_id_2`` both give user, id, 2."""
-    return tuple(part.lower() for part in _IDENTIFIER_PART.findall(name))
+    words: list[str] = []
+    for part in _IDENTIFIER_PART.findall(name):
+        low = part.lower()
+        tail = next((tail for tail in _GLUED if low.endswith(tail) and len(low) > len(tail) + 2), "")
+        words.extend((low[: -len(tail)], tail) if tail else (low,))
+    return tuple(words)
 
 
 def stem(word: str) -> str:
