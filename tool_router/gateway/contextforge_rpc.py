@@ -1,0 +1,152 @@
+"""ContextForge's JSON-RPC: what is sent, and what an answer means. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from mcp.types import CallToolResult, TextContent
+from pydantic import ValidationError
+
+from tool_router.catalog.model import Tool
+from tool_router.errors import (
+    GatewayError,
+    GatewayProtocolError,
+    GatewayRejected,
+    ToolUnavailable,
+    UpstreamFailed,
+)
+from tool_router.gateway.http_errors import one_line
+
+METHOD_NOT_FOUND = -32601
+"""ContextForge's answer for a tool that is unknown, disabled or offline: read its row to tell which."""
+
+_UPSTREAM_PREFIXES = ("MCP server error:", "Tool invocation failed")
+"""How ContextForge begins the text of a result that it wrote itself because the service behind it failed."""
+
+_NO_EXECUTE = "The token in GATEWAY_TOKEN or gateway.token lacks the permission tools.execute for this tool."
+
+
+@dataclass(frozen=True, slots=True)
+class RpcError:
+    """The error member of a JSON-RPC answer."""
+
+    code: int
+    message: str
+
+
+def call_request(request_id: str, tool: Tool, arguments: Mapping[str, Any]) -> bytes:
+    """The body of a tools/call."""
+    return _encode(
+        {
+            "jsonrpc": "2.0",
+            "id": request_id,
+            "method": "tools/call",
+            "params": {"name": tool.call_name, "arguments": dict(arguments)},
+        }
+    )
+
+
+def cancel_notice(request_id: str) -> bytes:
+    """The body of the notification that a call's answer is no longer waited for."""
+    params = {"requestId": request_id, "reason": "The caller no longer waits for it."}
+    return _encode({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
+
+
+def read_answer(value: object, request_id: str, asked: str) -> CallToolResult | RpcError:
+    """The result or the error in a decoded answer.
+
+    Raises:
+        GatewayProtocolError: it is no JSON-RPC answer to this request, or its result is no tool result.
+    """
+    if not isinstance(value, dict):
+        raise _malformed(asked, f"a {type(value).__name__}, not a JSON-RPC answer")
+    answer = cast(dict[str, Any], value)
+    error = answer.get("error")
+    if isinstance(error, dict) and answer.get("id") in (request_id, None):
+        fields = cast(dict[str, Any], error)
+        code = fields.get("code")
+        return RpcError(code if isinstance(code, int) else 0, one_line(str(fields.get("message", ""))))
+    if answer.get("id") != request_id:
+        raise _malformed(asked, f"the answer to another request (id {one_line(repr(answer.get('id')))})")
+    if "result" not in answer:
+        raise _malformed(asked, "neither a result nor an error")
+    try:
+        return CallToolResult.model_validate(answer["result"])
+    except ValidationError as invalid:
+        first = invalid.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][:4])
+        raise _malformed(asked, f"no tool result ({where}: {first['msg']})") from invalid
+
+
+def rpc_error(error: RpcError, tool: Tool) -> GatewayError:
+    """What an error other than `METHOD_NOT_FOUND` means for the call of this tool."""
+    said = f"{tool.id}: the gateway answered {error.code}, {error.message or 'without a message'}."
+    match error.code:
+        case -32603:
+            server = tool.server or "the service behind it"
+            return UpstreamFailed(
+                said, f"See whether {server} runs and answers; the gateway's log has its error."
+            )
+        case -32003:
+            return GatewayRejected(403, said, _NO_EXECUTE)
+        case -32600:
+            return GatewayRejected(
+                400, said, "Arguments over 256 KiB or nested more than about 30 deep are refused: send less."
+            )
+        case -32602 | -32700:
+            return GatewayRejected(400, said, "Check the arguments against the tool's schema.")
+        case -32800:
+            return GatewayError(said, "Somebody else cancelled it at the gateway; call it again if needed.")
+        case _:
+            return UpstreamFailed(said, "The gateway's log has the cause.")
+
+
+def verdict(result: CallToolResult, tool: Tool) -> GatewayError | None:
+    """The failure that ContextForge reports in the shape of a tool's error; None for every tool's own result.
+
+    Some of its releases and its MCP endpoint do so. Such a text did not come from the tool: it is an error of
+    the call like any other, counted by the breakers and quoted whole. Texts are compared as strictly as they
+    can be, because a tool's own error (a file server's "Access denied - ...") must stay a result.
+    """
+    if not result.is_error or result.structured_content is not None or len(result.content) != 1:
+        return None
+    block = result.content[0]
+    if not isinstance(block, TextContent):
+        return None
+    text = block.text.strip()
+    name = tool.call_name
+    if text in (f"Tool not found: {name}", f"Unknown tool: {name}"):
+        return ToolUnavailable(
+            f"{tool.id} is not known to the gateway.",
+            "Run `tool-router tools` to see what is.",
+        )
+    if text == f"Tool '{name}' exists but is inactive":
+        return ToolUnavailable(f"{tool.id} is switched off in the gateway.", "Switch it on there.")
+    if text.startswith(f"Tool '{name}' exists but is currently offline"):
+        return ToolUnavailable(
+            f"The gateway can't reach {tool.server or 'the service'} of {tool.id}.", "Start it there."
+        )
+    if text.startswith(f"Tool '{name}' is deprecated"):
+        return ToolUnavailable(f"{tool.id} is marked as deprecated in the gateway.", "Use another tool.")
+    if text == "Access denied":
+        return GatewayRejected(403, f"{tool.id}: the gateway answered: Access denied.", _NO_EXECUTE)
+    if text.startswith(_UPSTREAM_PREFIXES):
+        server = tool.server or "the service behind it"
+        return UpstreamFailed(
+            f"{tool.id} failed behind the gateway: {one_line(text)}",
+            f"See whether {server} runs and answers.",
+        )
+    return None
+
+
+def _malformed(asked: str, what: str) -> GatewayProtocolError:
+    return GatewayProtocolError(
+        f"{asked} was answered with {what}.", "See whether gateway.url is ContextForge, and its log."
+    )
+
+
+def _encode(message: Mapping[str, Any]) -> bytes:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
