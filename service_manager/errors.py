@@ -33,7 +33,15 @@ class ServiceManagerError(Exception):
 
 
 class ConfigError(ServiceManagerError):
-    """A configuration file is wrong; `tried` starts with ``file:line:``."""
+    """A configuration file is wrong; `tried` starts with ``file:line:``.
+
+    Attributes:
+        problems: each thing that is wrong, ``file:line: what. What to do.``, in the file's order.
+    """
+
+    def __init__(self, tried: str, next_step: str = "", problems: Sequence[str] = ()) -> None:
+        super().__init__(tried, next_step)
+        self.problems = tuple(problems) or (str(self),)
 
 
 class LockError(ServiceManagerError):
