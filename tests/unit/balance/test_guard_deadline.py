@@ -82,22 +82,6 @@ async def test_nothing_is_sent_when_no_time_is_left() -> None:
     assert gateway.states() == {}
 
 
-async def test_a_caller_cancelled_just_as_the_deadline_passes_is_cancelled() -> None:
-    gateway = GuardedGateway(takes(math.inf), TRIP_AT_ONE, limit_s=10)
-    with anyio.CancelScope() as scope:
-        scope.deadline = anyio.current_time() + 10
-        async with anyio.create_task_group() as tasks:
-
-            async def cancel() -> None:
-                await anyio.sleep(9.75)
-                scope.cancel()
-
-            tasks.start_soon(cancel)
-            await gateway.call(A, {}, no_progress)
-    assert scope.cancelled_caught
-    assert set(gateway.states().values()) == {State.CLOSED}
-
-
 async def test_a_cancelled_caller_counts_for_nobody_and_gets_its_cancellation() -> None:
     gateway = GuardedGateway(takes(math.inf), TRIP_AT_ONE)
     with anyio.CancelScope() as scope:
