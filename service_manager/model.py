@@ -57,7 +57,7 @@ class UrlSource:
     """An MCP endpoint that already runs (Streamable HTTP)."""
 
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
 
 Source = PackageSource | CommandSource | UrlSource
@@ -70,6 +70,7 @@ class ServiceSpec:
     Attributes:
         needs: what must be there, in the words of services.yml: a runtime (``node``, ``python``), a program
             (``git``) or an environment variable (``env:BRAVE_API_KEY``).
+        directories: absolute paths of directories that are made before it starts.
         stateless: nothing is lost when it is stopped; only then may sleeping mean stopping early.
     """
 
@@ -77,9 +78,10 @@ class ServiceSpec:
     source: Source
     description: str = ""
     args: tuple[str, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     cwd: str | None = None
     needs: tuple[str, ...] = ()
+    directories: tuple[str, ...] = ()
     enabled: bool = True
     priority: Priority = Priority.NORMAL
     stateless: bool = False
@@ -94,7 +96,7 @@ class Command:
     """What to run: the real argv (never a launcher such as npx), its environment and directory."""
 
     argv: tuple[str, ...]
-    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     cwd: str | None = None
 
 
