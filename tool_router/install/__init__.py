@@ -1,0 +1,1 @@
+"""Writes the router's entry into the configuration of MCP clients, and takes it out again."""
