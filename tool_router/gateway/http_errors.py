@@ -233,11 +233,14 @@ def body_says(body: bytes) -> str:
     return one_line(_message_in(value) or text)
 
 
-def _message_in(value: object) -> str:
+def _message_in(value: object, depth: int = 3) -> str:
     if isinstance(value, str):
         return value
-    fields = as_object(value) or {}
-    return next(filter(None, (_message_in(fields.get(name)) for name in ("detail", "message", "error"))), "")
+    fields = as_object(value)
+    if fields is None or depth == 0:
+        return ""
+    found = (_message_in(fields.get(name), depth - 1) for name in ("detail", "message", "error"))
+    return next(filter(None, found), "")
 
 
 def one_line(text: str) -> str:

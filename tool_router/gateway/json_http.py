@@ -80,7 +80,7 @@ class JsonHttp:
                 keepalive_expiry=KEEP_ALIVE_S,
             ),
             # A proxy configured for the internet can't reach this machine's own gateway.
-            trust_env=httpx.URL(self.url).host not in _LOOPBACK,
+            trust_env=not is_loopback(self.url),
         )
         async with client:
             self._client = client
@@ -167,6 +167,11 @@ def base_address(url: str) -> str:
             "gateway.url holds a user name or password.", "Put the token into GATEWAY_TOKEN or gateway.token."
         )
     return str(parsed.copy_with(query=None, fragment=None)).rstrip("/")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is this machine's own."""
+    return httpx.URL(url).host in _LOOPBACK
 
 
 def _decoded(response: httpx.Response, asked: Asked) -> Answer:
