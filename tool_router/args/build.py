@@ -55,16 +55,23 @@ def build(
     open_slots = tuple(slot for slot in slots if slot.name not in values)
     doubts: tuple[str, ...] = ()
     partly: Mapping[str, tuple[str, ...]] = {}
+    truncated: tuple[str, ...] = ()
     if open_slots and (task.strip() or context.strip()):
         readings = [read(task, Source.TASK, now)]
         if context.strip():
             readings.append(read(context, Source.CONTEXT, now))
+        truncated = tuple(
+            f"Only the first {len(reading.text):,} characters of the {reading.source} were read."
+            for reading in readings
+            if reading.truncated
+        )
         found, doubts, partly = _filled(tool, open_slots, readings)
         values.update(found)
     for slot in open_slots:
         if slot.required and slot.name not in values and slot.default is not NOTHING:
             values[slot.name] = Value(slot.default, Source.DEFAULT)
     missing = _missing(slots, values, partly)
+    doubts = (*doubts, *truncated)
     ordered = {name: values[name] for name in [*known, *values] if name in values}
     broken, unusable = violations({name: value.value for name, value in ordered.items()}, tool.input_schema)
     invalid.extend(broken)

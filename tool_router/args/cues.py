@@ -129,9 +129,7 @@ class Surroundings:
                 continue
             if low == "as" and not found:
                 linked = True
-            elif linked and low in _ARTICLES:
-                pass
-            elif word.text in ("-", "’s", "'s"):
+            elif (linked and low in _ARTICLES) or word.text in ("-", "’s", "'s"):
                 pass
             elif not word.is_word or is_function_word(low) or index in self._walled:
                 break

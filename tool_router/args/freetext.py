@@ -17,7 +17,7 @@ from tool_router.args.words import Token, is_function_word
 _POLITE = re.compile(
     r"\s*(?:(?:please|kindly|hey|hi|hello)[,\s]+|(?:can|could|would|will) you\s+(?:please\s+)?(?:help me\s+)?"
     r"|i (?:want|need|would like|'d like)(?: you)? to\s+|let's\s+|help me\s+)*",
-    re.I,
+    re.IGNORECASE,
 )
 _SAYING = frozenset(
     """echo say repeat print send post write remember note save store translate summarize summarise analyze analyse

@@ -12,31 +12,32 @@ from typing import Any
 _EXAMPLES = re.compile(
     r"(?:\be\.?g\.?|\bfor example|\bfor instance|\bsuch as|\bexamples? ?:|\bi\.e\.|\bincluding|\blike)[,:]?\s*"
     r"(?P<list>[^.;)\]]*(?:\.(?!\s|$|\))[^.;)\]]*)*)",
-    re.I,
+    re.IGNORECASE,
 )
 _QUOTE = re.compile(r"(?<!\w)['\"‘“`]([^'\"’”`]{1,60})['\"’”`](?!\w)")
 _LABELLED = re.compile(
     r"(?:['\"‘“`](?P<quoted>[^'\"’”`]{1,40})['\"’”`]|\b(?P<number>\d{1,6}))\s*"
     r"(?:for|represents?|means|=|:|corresponds? to|is|-|to)\s+(?:an?\s|the\s)?(?P<label>[\w][\w '-]{1,60}?)"
     r"(?=\s*(?:[,.;)(]|\bor\b|\band\b|$))",
-    re.I,
+    re.IGNORECASE,
 )
 _DEFAULT = re.compile(
     r"\bdefault(?:s|ed|ing)?(?:\s+(?:value|unit|is|to|of|it))*\s*(?:is|to|=|:|as)?\s*"
     r"(?:set to\s*)?(?:['\"‘“`](?P<quoted>[^'\"’”`]{0,60})['\"’”`]|(?P<bare>-?[\w%/+.-]*[\w%]))",
-    re.I,
+    re.IGNORECASE,
 )
 _UNIT_IN = re.compile(
     r"\b(?:in|of|per|as)\s+(?:the\s+)?(?P<unit>(?:square |cubic |nautical |degrees? )?[A-Za-zµ°]+(?:/[A-Za-z]+(?:\^?[²³\d])?)?(?: per [a-z]+(?: squared?)?)?)",
-    re.I,
+    re.IGNORECASE,
 )
 _UNIT_IN_PARENS = re.compile(r"\((?:in\s+)?(?P<unit>[A-Za-z°µ/%^0-9]{1,14})\)")
 _DATE_FORMAT = re.compile(
-    r"\b(?:Y{2,4}|M{2,4}|D{2})(?:[-/. ,]{1,2}(?:Y{2,4}|M{2,4}|D{2})){2}(?:[ T]'?T?'?HH:MM(?::SS)?Z?)?", re.I
+    r"\b(?:Y{2,4}|M{2,4}|D{2})(?:[-/. ,]{1,2}(?:Y{2,4}|M{2,4}|D{2})){2}(?:[ T]'?T?'?HH:MM(?::SS)?Z?)?",
+    re.IGNORECASE,
 )
 _PAIR_FORMAT = re.compile(
     r"['\"(:]\s?[A-Z][\w.]*(?: [A-Z][\w.]*)*, ?[A-Z][\w.]*|\be\.g\.,? [A-Z]\w+(?: [A-Z]\w+)*, [A-Z]{2}\b|[Cc]ity and state",
-    re.M,
+    re.MULTILINE,
 )
 _NOT_EXAMPLES = frozenset({"etc", "and so on", "or", "and", "true", "false"})
 

@@ -78,22 +78,23 @@ _FORMATS: Mapping[str, Meaning] = {
     "uri-reference": Meaning.URL,
     "uuid": Meaning.IDENTIFIER,
 }
-_ZONE = re.compile(r"\btime ?zones?\b|\bIANA\b", re.I)
+_ZONE = re.compile(r"\btime ?zones?\b|\bIANA\b", re.IGNORECASE)
 _CALENDAR = re.compile(
-    r"\b[YD]{1,4}[-/.]M{1,4}|\bM{1,2}[-/.]D{1,2}[-/.]Y|\byyyy-mm|\bdd[/-]mm|\bmm[/-]dd", re.I
+    r"\b[YD]{1,4}[-/.]M{1,4}|\bM{1,2}[-/.]D{1,2}[-/.]Y|\byyyy-mm|\bdd[/-]mm|\bmm[/-]dd", re.IGNORECASE
 )
 _EMAIL = re.compile(
-    r"^(?:the |an? )?(?:\w+'?s? )?e-?mail(?: address)?\b(?! (?:body|subject|content|text))", re.I
+    r"^(?:the |an? )?(?:\w+'?s? )?e-?mail(?: address)?\b(?! (?:body|subject|content|text))", re.IGNORECASE
 )
-_CLOCK = re.compile(r"\bHH:MM|\b24-hour\b", re.I)
+_CLOCK = re.compile(r"\bHH:MM|\b24-hour\b", re.IGNORECASE)
 _STARTS = {
-    Meaning.DATE: re.compile(r"^(?:the |a |an )?(?:\w+ ){0,2}date\b", re.I),
+    Meaning.DATE: re.compile(r"^(?:the |a |an )?(?:\w+ ){0,2}date\b", re.IGNORECASE),
     Meaning.PLACE: re.compile(
         r"^(?:the |a |an )?(?:name of (?:the |a )?)?(?:\w+ )?(?:city|location|place|country|state|address)\b",
-        re.I,
+        re.IGNORECASE,
     ),
     Meaning.PERSON: re.compile(
-        r"^(?:the |a )?(?:full )?name of (?:the |a )?(?:\w+ )?(?:person|author|artist|player|actor)\b", re.I
+        r"^(?:the |a )?(?:full )?name of (?:the |a )?(?:\w+ )?(?:person|author|artist|player|actor)\b",
+        re.IGNORECASE,
     ),
 }
 _STRINGY = frozenset({Meaning.PLACE, Meaning.PERSON, Meaning.LANGUAGE, Meaning.CURRENCY, Meaning.ZONE, Meaning.TEXT,

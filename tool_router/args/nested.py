@@ -14,7 +14,6 @@ from tool_router.args.slots import NOTHING, Slot
 from tool_router.args.span import Kind, Span
 from tool_router.args.spans import Reading
 
-
 _NAMED_CUE = 0.35
 LEAST_MEMBER = 0.3
 """Score below which a member is left missing rather than guessed."""

@@ -17,16 +17,17 @@ from tool_router.args.units import convert, dimension, named_measure, same_compo
 from tool_router.args.zones import zone_of
 
 _NUMERIC_TEXT = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?$")
-_FRACTION_WORDS = re.compile(r"\bdecimal|\bfraction|\b0\.\d+|between 0 and 1|from 0 to 1", re.I)
-_PERCENT_WORDS = re.compile(r"\bpercent|%", re.I)
+_FRACTION_WORDS = re.compile(r"\bdecimal|\bfraction|\b0\.\d+|between 0 and 1|from 0 to 1", re.IGNORECASE)
+_PERCENT_WORDS = re.compile(r"\bpercent|%", re.IGNORECASE)
 _RATE_WORDS = frozenset(
     """rate return yield interest probability ratio growth inflation tax margin discount fraction proportion
     likelihood chance""".split()
 ) | {"interest", "probabil"}
 _CODE_WORDS = re.compile(
-    r"\b(?:codes?|IATA|ICAO|ISO|tickers?|symbols?|abbreviat\w+|acronyms?|short form|shorten\w*)\b", re.I
+    r"\b(?:codes?|IATA|ICAO|ISO|tickers?|symbols?|abbreviat\w+|acronyms?|short form|shorten\w*)\b",
+    re.IGNORECASE,
 )
-_OR_NAME = re.compile(r"\bnames?\b", re.I)
+_OR_NAME = re.compile(r"\bnames?\b", re.IGNORECASE)
 _MAX_TEXT_VALUE = 4_000
 
 
@@ -119,11 +120,8 @@ def _measured(span: Span, slot: Slot, *, whole: bool) -> Shaped | None:
             return None
         value = int(value)
     minimum, maximum = slot.schema.get("minimum"), slot.schema.get("maximum")
-    if (
-        isinstance(minimum, int | float)
-        and value < minimum
-        or isinstance(maximum, int | float)
-        and value > maximum
+    if (isinstance(minimum, int | float) and value < minimum) or (
+        isinstance(maximum, int | float) and value > maximum
     ):
         return None
     return Shaped(value, fit, doubt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -61,6 +62,18 @@ class Span:
         return self.source is other.source and self.start < other.end and other.start < self.end
 
 
-def free_of(spans: list[Span], start: int, end: int) -> bool:
-    """Whether no span of the list touches the stretch from `start` to `end`."""
-    return all(span.end <= start or end <= span.start for span in spans)
+class Coverage:
+    """Which characters of a text are taken; both operations cost only the length they concern."""
+
+    def __init__(self, size: int, areas: Iterable[tuple[int, int]] = ()) -> None:
+        self._taken = bytearray(size)
+        for start, end in areas:
+            self.add(start, end)
+
+    def add(self, start: int, end: int) -> None:
+        """Take a stretch."""
+        self._taken[start:end] = b"\1" * (end - start)
+
+    def touches(self, start: int, end: int) -> bool:
+        """Whether any character of a stretch is taken."""
+        return self._taken.find(1, start, end) >= 0

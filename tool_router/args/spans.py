@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tool_router.args.model import Source
-from tool_router.args.span import Kind, Span
+from tool_router.args.span import Coverage, Kind, Span
 from tool_router.args.spans_code import code_spans
 from tool_router.args.spans_literal import literal_spans
 from tool_router.args.spans_number import number_spans
@@ -16,7 +16,7 @@ from tool_router.args.spans_phrase import address_spans, list_spans, name_spans,
 from tool_router.args.spans_time import time_spans
 from tool_router.args.words import Token, tokens
 
-MAX_TEXT = 8_000
+MAX_TEXT = 6_000
 """Characters of a text that are examined; a longer one is a document, and its command stands first."""
 MAX_SPANS = 400
 
@@ -59,17 +59,15 @@ def read(text: str, source: Source, now: datetime | None = None) -> Reading:
     words = tokens(examined)
     literal = list(literal_spans(examined))
     moments = list(time_spans(examined, now))
-    opaque = sorted((span.start, span.end) for span in (*literal, *moments) if span.kind in _OPAQUE)
-    numbers = [span for span in number_spans(examined, words) if not _within(opaque, span)]
-    coined = {
-        (span.start, span.end) for span in literal if span.kind is Kind.IDENTIFIER and span.text.isalpha()
-    }
-    hard = [area for area in opaque if area not in coined]
-    names = [span for span in name_spans(examined, words) if not _within(hard, span)]
-    literal = [
-        span for span in literal if (span.start, span.end) not in coined or not _inside_longer(names, span)
-    ]
-    moments = [span for span in moments if not _quoted(literal, span)]
+    opaque = [(span.start, span.end) for span in (*literal, *moments) if span.kind in _OPAQUE]
+    coined = {(s.start, s.end) for s in literal if s.kind is Kind.IDENTIFIER and s.text.isalpha()}
+    taken = Coverage(len(examined), opaque)
+    hard = Coverage(len(examined), (area for area in opaque if area not in coined))
+    numbers = [span for span in number_spans(examined, words) if not taken.touches(span.start, span.end)]
+    names = [span for span in name_spans(examined, words) if not hard.touches(span.start, span.end)]
+    longer = Coverage(len(examined), ((name.start, name.end) for name in names if " " in name.text))
+    literal = [s for s in literal if (s.start, s.end) not in coined or not longer.touches(s.start, s.end)]
+    moments = _unquoted(literal, moments)
     code = list(code_spans(examined))
     solid = [*literal, *code, *moments, *numbers, *names]
     phrases = list(phrase_spans(examined, words, [s for s in solid if s.kind is not Kind.NAME]))
@@ -84,24 +82,17 @@ def read(text: str, source: Source, now: datetime | None = None) -> Reading:
     return Reading(examined, source, words, placed, truncated=len(text) > MAX_TEXT)
 
 
-def _inside_longer(names: list[Span], span: Span) -> bool:
-    """Whether a coined word (LeBron) is only a part of a longer name (LeBron James)."""
-    return any(name.start <= span.start and span.end <= name.end and name.text != span.text for name in names)
-
-
-def _within(areas: list[tuple[int, int]], span: Span) -> bool:
-    return any(low < span.end and span.start < high for low, high in areas)
-
-
-def _quoted(literal: list[Span], span: Span) -> bool:
-    """Whether a moment is only a part of a longer quotation."""
-    return any(
-        other.kind is Kind.QUOTED
-        and other.start <= span.start
-        and span.end <= other.end
-        and len(other.text) > len(span.text) + 2
-        for other in literal
-    )
+def _unquoted(literal: list[Span], moments: list[Span]) -> list[Span]:
+    """The moments that are not merely a part of a longer quotation."""
+    quotations = [span for span in literal if span.kind is Kind.QUOTED]
+    return [
+        moment
+        for moment in moments
+        if not any(
+            q.start <= moment.start and moment.end <= q.end and len(q.text) > len(moment.text) + 2
+            for q in quotations
+        )
+    ]
 
 
 def _with_keys(text: str, spans: list[Span]) -> Iterator[Span]:

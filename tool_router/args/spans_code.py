@@ -7,16 +7,16 @@ from collections.abc import Iterator
 
 from tool_router.args.span import Kind, Span
 
-_FENCED = re.compile(r"```[\w+-]*\n?(.+?)```", re.S)
+_FENCED = re.compile(r"```[\w+-]*\n?(.+?)```", re.DOTALL)
 _SQL = re.compile(
     r"\b(?:SELECT\b[^;`]{1,2000}?\bFROM\b|INSERT\s+INTO\b|UPDATE\s+\S{1,80}\s+SET\b|DELETE\s+FROM\b"
     r"|CREATE\s+TABLE\b|ALTER\s+TABLE\b|DROP\s+TABLE\b)[^;`]{0,2000};?",
-    re.I,
+    re.IGNORECASE,
 )
-_GLOB = re.compile(r"(?<![\w*])(?:[\w.~/-]*\*+[\w.*/?-]*\.?[\w*]+|[\w./-]+/\*+|\*\.\w+)(?![\w*])")
-_EXPRESSION = re.compile(
-    r"(?<![\w.$@/])[-+(]?[\w.()^*]{1,40}(?:\s{0,2}[-+*/^=]{1,2}\s{0,2}[\w.()^*]{1,40}){0,30}(?![\w@/])"
-)
+_GLOB = re.compile(r"[\w.~/*?{},-]{2,200}")
+_WORD = re.compile(r"\S+")
+_OPERAND = re.compile(r"[-+(]{0,3}[A-Za-z0-9_.()^*/+-]{1,40}")
+_OPERATORS = frozenset({"+", "-", "*", "/", "^", "**", "="})
 _OPERATOR = re.compile(r"\w\s?[-+*/^]\s?\w|\^|\*\*")
 _LETTERS = re.compile(r"[A-Za-z_]{2,}")
 _FUNCTIONS = frozenset("sin cos tan log ln exp sqrt abs pi asin acos atan sinh cosh tanh".split())
@@ -31,13 +31,54 @@ def code_spans(text: str) -> Iterator[Span]:
     for match in _SQL.finditer(text):
         piece = match.group().rstrip()
         yield Span(Kind.CODE, match.start(), match.start() + len(piece), piece, piece)
-    for match in _GLOB.finditer(text):
-        if any(char.isalnum() for char in match.group()):
-            yield Span(Kind.CODE, *match.span(), match.group(), match.group())
-    for match in _EXPRESSION.finditer(text):
-        piece = match.group().rstrip(" .=")
+    for match in _WORD.finditer(text):
+        word = match.group().strip("\"'`“”(),;:")
+        if "*" in word[:200] and _is_glob(word):
+            start = match.start() + match.group().index(word)
+            yield Span(Kind.CODE, start, start + len(word), word, word)
+    for start, end in _mathematical(text):
+        piece = text[start:end]
         if _is_expression(piece):
-            yield Span(Kind.CODE, match.start(), match.start() + len(piece), piece, piece)
+            yield Span(Kind.CODE, start, end, piece, piece)
+
+
+def _is_glob(word: str) -> bool:
+    return (
+        _GLOB.fullmatch(word) is not None
+        and any(char.isalpha() for char in word)
+        and ("*." in word or "/" in word or ".*" in word or word.endswith("*") or word.startswith("*"))
+    )
+
+
+def _mathematical(text: str) -> Iterator[tuple[int, int]]:
+    """Stretches of operands with operators between them: "3x^2 + 2x - 1"."""
+    run: list[tuple[int, int]] = []
+    operator = False
+    for match in _WORD.finditer(text):
+        word = match.group().rstrip(".,;:?!")
+        span = (match.start(), match.start() + len(word))
+        is_operator = word in _OPERATORS
+        operand = not is_operator and _OPERAND.fullmatch(word) is not None and _plain_letters(word)
+        if (is_operator and run) or (operand and (operator or not run)):
+            run.append(span)
+            operator = is_operator
+        else:
+            yield from _closed(run, operator=operator)
+            run, operator = ([span], False) if operand else ([], False)
+        if len(word) < len(match.group()):
+            yield from _closed(run, operator=operator)
+            run, operator = [], False
+    yield from _closed(run, operator=operator)
+
+
+def _closed(run: list[tuple[int, int]], *, operator: bool) -> Iterator[tuple[int, int]]:
+    kept = run[:-1] if operator else run
+    if kept:
+        yield kept[0][0], kept[-1][1]
+
+
+def _plain_letters(word: str) -> bool:
+    return all(letters in _FUNCTIONS for letters in _LETTERS.findall(word))
 
 
 def _is_expression(piece: str) -> bool:

@@ -9,9 +9,10 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
-from tool_router.args.span import Kind, Span
+from tool_router.args.span import Coverage, Kind, Span
 
 _QUOTES = {
     '"': '"”“', "“": '”"“', "„": '“”"', "«": "»", "‘": "’'", "'": "'’", "`": "`´",
@@ -22,7 +23,7 @@ _TRAILING = ".,;:!?"
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
 
 _PATTERNS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
-    (Kind.URL, re.compile(r"\b(?:https?|ftp|wss?|file|s3|gs|git|ssh)://[^\s<>\"'`“”«»]+", re.I)),
+    (Kind.URL, re.compile(r"\b(?:https?|ftp|wss?|file|s3|gs|git|ssh)://[^\s<>\"'`“”«»]+", re.IGNORECASE)),
     (Kind.EMAIL, re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")),
     (
         Kind.URL,
@@ -47,6 +48,10 @@ _PATTERNS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 )  # fmt: skip
 _ALNUM_CODE = re.compile(r"(?<![\w.])[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*(?!\w)")
 _NUMBER_UNIT = re.compile(r"\d+(?:[a-zA-Z]{1,4}|-[a-z]+(?:-[a-z]+)*|[eE]\d+)|\d+(?:-\d+)*|[xX]\d|\d+[dD]\d+")
+_LONGEST = 300
+_UNBROKEN = re.compile(rf"\S{{{_LONGEST},}}")
+_MOST = 64
+"""Matches of one pattern that are kept; a task that names more of them is data."""
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
 _MAX_DEPTH = 40
 
@@ -55,30 +60,34 @@ def literal_spans(text: str) -> Iterator[Span]:
     """Quotes first, then brackets, then everything with a telling shape; later ones never overlap quotes."""
     quoted = list(_quoted(text))
     yield from quoted
-    taken = [(span.start, span.end) for span in quoted]
+    taken = Coverage(len(text), ((span.start, span.end) for span in quoted))
     yield from _bracketed(text)
+    yield from _shaped(text, taken)
+
+
+def _shaped(original: str, taken: Coverage) -> Iterator[Span]:
+    """What the patterns find; a run of more than `_LONGEST` characters without space is no path or name."""
+    text = _UNBROKEN.sub(
+        lambda run: run.group() if "://" in run.group()[:12] else " " * len(run.group()), original
+    )
     for kind, pattern in _PATTERNS:
-        for match in pattern.finditer(text):
+        for match in islice(pattern.finditer(text), _MOST):
             start, end = match.start(), match.end()
             while end > start + 1 and text[end - 1] in _TRAILING + ")'":
                 if text[end - 1] == ")" and "(" in text[start:end]:
                     break
                 end -= 1
-            if _inside(taken, start, end):
+            if taken.touches(start, end):
                 continue
-            taken.append((start, end))
+            taken.add(start, end)
             yield Span(kind, start, end, text[start:end], text[start:end])
             if kind is Kind.REPO:
                 middle = text.index("/", start)
                 yield Span(kind, start, middle, text[start:middle], text[start:middle], unit="owner")
                 yield Span(kind, middle + 1, end, text[middle + 1 : end], text[middle + 1 : end], unit="name")
-    for match in _ALNUM_CODE.finditer(text):
-        if _is_code(match.group()) and not _inside(taken, match.start(), match.end()):
+    for match in islice(_ALNUM_CODE.finditer(text), 4 * _MOST):
+        if _is_code(match.group()) and not taken.touches(match.start(), match.end()):
             yield Span(Kind.IDENTIFIER, match.start(), match.end(), match.group(), match.group())
-
-
-def _inside(taken: list[tuple[int, int]], start: int, end: int) -> bool:
-    return any(low < end and start < high for low, high in taken)
 
 
 def _is_code(word: str) -> bool:
@@ -186,7 +195,7 @@ def _parse(piece: str) -> Any:
             return _plain_list(piece)
     if isinstance(value, tuple | list):
         plain: list[Any] = json.loads(json.dumps(value, default=str))
-        return plain if plain else None
+        return plain or None
     return value if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType]
 
 

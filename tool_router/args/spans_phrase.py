@@ -19,12 +19,14 @@ _GEOGRAPHIC = frozenset(
     district province region airport university street avenue road square""".split()
 )
 _SENTENCE_MARKS = frozenset(".!?:;\n")
-_SEPARATOR = re.compile(r"\s*(?:,\s*(?:and|or|&)?|;|\band\b|\bor\b|&|\bas well as\b|\bplus\b)\s*", re.I)
+_SEPARATOR = re.compile(
+    r"\s*(?:,\s*(?:and|or|&)?|;|\band\b|\bor\b|&|\bas well as\b|\bplus\b)\s*", re.IGNORECASE
+)
 _INITIAL = re.compile(r"[A-Z]\.?$")
 _TITLES = frozenset({"Mr", "Mrs", "Ms", "Dr", "Prof", "St", "Jr", "Sr"})
 _ADDRESS = re.compile(
     r"\b\d{1,6}\s+(?:[\w.']+\s+){1,4}(?:street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|square|way)\b\.?",
-    re.I,
+    re.IGNORECASE,
 )
 _STATE = re.compile(r"[A-Z]{2}|D\.?C\.?")
 _BREAKS = frozenset('()[]{}"“”`,;:!?=<>|')
@@ -121,10 +123,7 @@ def _run_end(text: str, words: Sequence[Token], at: int) -> int:
             and len(words[at].text) > 1
         ):
             break
-        if _capital(token) and len(gap) <= 1 and "\n" not in gap:
-            index += 1
-            end = index
-        elif (
+        if (_capital(token) and len(gap) <= 1 and "\n" not in gap) or (
             token.text == "."
             and not gap
             and end == index
@@ -135,9 +134,7 @@ def _run_end(text: str, words: Sequence[Token], at: int) -> int:
         elif token.text in ("-", "&") and not gap and index + 1 < len(words) and _adjoins(words, index):
             index += 2
             end = index
-        elif token.text.isdigit() and gap == " " and end == index and len(token.text) < 4:
-            index += 1
-        elif (
+        elif (token.text.isdigit() and gap == " " and end == index and len(token.text) < 4) or (
             token.text.lower() in _JOINERS - _WEAK_JOINERS and gap == " " and _name_follows(words, index + 1)
         ):
             index += 1
@@ -201,10 +198,8 @@ def list_spans(text: str, spans: Sequence[Span]) -> Iterator[Span]:
 
 
 def _separates(gap: str, *, numeric: bool) -> bool:
-    return (
-        len(gap) <= 24
-        and _SEPARATOR.fullmatch(gap.strip("\"'”’`")) is not None
-        or (numeric and gap.strip() in ("to", "-", "–"))
+    return (len(gap) <= 24 and _SEPARATOR.fullmatch(gap.strip("\"'”’`")) is not None) or (
+        numeric and gap.strip() in ("to", "-", "–")
     )
 
 

@@ -31,7 +31,7 @@ _MONTH = "|".join(sorted(MONTHS, key=len, reverse=True))
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 _YEAR = r"(?P<year>\d{4})"
 _DATES = tuple(
-    re.compile(pattern, re.I)
+    re.compile(pattern, re.IGNORECASE)
     for pattern in (
         rf"\b{_YEAR}[-/.](?P<month>\d{{1,2}})[-/.](?P<day>\d{{1,2}})(?!\d)",
         rf"\b(?P<name>{_MONTH})\b\.?\s+{_DAY}\b(?:(?:\s*,\s*|\s+(?:of\s+)?){_YEAR}\b(?!\s*(?:[ap]\.?m|:)))?",
@@ -43,18 +43,18 @@ _DATES = tuple(
 _TIME = re.compile(
     r"(?<![\d:.])(?P<hour>\d{1,2})(?::(?P<minute>[0-5]\d))?(?::(?P<second>[0-5]\d))?"
     r"\s?(?P<half>[ap]\.?\s?m\b\.?|o'clock\b|in the (?:morning|afternoon|evening)\b|at night\b)?(?![\d:])",
-    re.I,
+    re.IGNORECASE,
 )
-_NAMED_TIME = re.compile(r"\b(?:noon|midday|midnight)\b", re.I)
+_NAMED_TIME = re.compile(r"\b(?:noon|midday|midnight)\b", re.IGNORECASE)
 _STAMP = re.compile(r"\b\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?(?!\d)")
-_BETWEEN = re.compile(r"\s*(?:,|at|T|from|around|\s)*\s*", re.I)
+_BETWEEN = re.compile(r"\s*(?:,|at|T|from|around|\s)*\s*", re.IGNORECASE)
 _RELATIVE = re.compile(
     r"\b(?:the\s+)?(?P<word>day\s+after\s+tomorrow|day\s+before\s+yesterday|today|tonight|tomorrow|yesterday)\b"
     rf"|\b(?:(?P<way>this|next|last|coming|on)\s+)(?P<weekday>{'|'.join(WEEKDAYS)})\b"
     r"|\bin\s+(?P<ahead>\d{1,3})\s+(?P<ahead_unit>day|week)s?\b"
     r"|\b(?P<back>\d{1,3})\s+(?P<back_unit>day|week)s?\s+ago\b"
     r"|\b(?P<next>next|last)\s+(?P<next_unit>week)\b",
-    re.I,
+    re.IGNORECASE,
 )
 _WORD_DAYS = {
     "day after tomorrow": 2, "tomorrow": 1, "today": 0, "tonight": 0, "yesterday": -1, "day before yesterday": -2,
@@ -62,7 +62,7 @@ _WORD_DAYS = {
 _DURATION = re.compile(
     r"\b(\d+)\s*(hours?|hrs?|h|minutes?|mins?|days?|weeks?)\s*(?:,|and|\s)\s*(?:and\s+)?"
     r"(\d+)\s*(minutes?|mins?|m|seconds?|secs?|s|hours?|days?)\b",
-    re.I,
+    re.IGNORECASE,
 )
 _ISO_DURATION = re.compile(r"\bP(?=[\dT])(?:\d+[YMWD])*(?:T(?:\d+[HMS])+)?\b")
 

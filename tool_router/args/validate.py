@@ -8,12 +8,16 @@ from typing import Any, cast
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, UndefinedTypeCheck, UnknownType, ValidationError
+from rapidfuzz import fuzz, process
+from rapidfuzz.utils import default_process
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from tool_router.args.model import Invalid
 
 _MAX_ERRORS = 20
+_NEAR = 60.0
+"""Least WRatio (0 to 100) at which a known name is offered for an unknown one."""
 _UNUSABLE = (
     SchemaError, UnknownType, UndefinedTypeCheck, Unresolvable, RecursionError, re.error,
     TypeError, AttributeError, ValueError, KeyError,
@@ -45,8 +49,30 @@ def violations(
 def _reported(error: ValidationError) -> list[Invalid]:
     if error.validator == "required":
         return []
-    path = "/" + "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in error.absolute_path)
-    return [Invalid(path if path != "/" else "", _short(error.message))]
+    if error.validator == "additionalProperties" and isinstance(error.instance, Mapping):
+        return _unknown(error)
+    return [Invalid(_path(error), _short(error.message))]
+
+
+def _unknown(error: ValidationError) -> list[Invalid]:
+    """Every member the schema does not know, with the nearest name it does."""
+    schema = cast(Mapping[str, Any], error.schema)
+    known = [str(name) for name in cast(Mapping[str, Any], schema.get("properties", {}))]
+    extra = [str(name) for name in cast(Mapping[str, Any], error.instance) if str(name) not in known]
+    found: list[Invalid] = []
+    for name in extra:
+        near = process.extractOne(
+            name, known, scorer=fuzz.WRatio, processor=default_process, score_cutoff=_NEAR
+        )
+        hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known) or 'none'}"
+        found.append(Invalid(_path(error, name), _short(f"there is no parameter {name!r}; {hint}")))
+    return found
+
+
+def _path(error: ValidationError, *more: str) -> str:
+    """JSON Pointer of what an error is about."""
+    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in (*error.absolute_path, *more))
+    return "".join(f"/{part}" for part in parts)
 
 
 def _short(message: str) -> str:
