@@ -47,8 +47,8 @@ def install(
     env: Annotated[
         list[str] | None,
         typer.Option(
-            help="A variable for the router: NAME=VALUE writes the value, NAME alone refers to the client's own "
-            "environment. Repeat it for more."
+            help="A variable for the router: NAME=VALUE writes the value, NAME alone refers to the client's "
+            "own environment. Repeat it for more."
         ),
     ] = None,
     file: Annotated[
