@@ -113,7 +113,7 @@ class ServiceEntry(BaseModel):
     env: dict[str, str] = Field({}, description="Environment variables the service gets.")
     cwd: str = Field(
         "",
-        description="Its working directory, relative to this file, whose directory `command` gets without it.",
+        description="Its working directory, relative to this file; a `command` runs beside this file.",
     )
     needs: list[Annotated[str, AfterValidator(_need)]] = Field(
         [], description="What must be there: programs (`git`, `node>=20`) and variables (`env:NAME`)."

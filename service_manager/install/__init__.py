@@ -1,0 +1,1 @@
+"""Pinned packages in managed directories: installed once, checked against the lock, run directly."""

@@ -1,0 +1,74 @@
+"""What the installers of both registries share: their surroundings, and how their failures are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from service_manager.errors import InstallError, LockError
+from service_manager.install.manifest import integrity_matches
+from service_manager.install.process import log_tail, run_logged
+from service_manager.install.progress import Steps
+from service_manager.model import PackageSource
+from service_manager.pins import pin_text
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """One installation under way.
+
+    Attributes:
+        scratch: the empty directory to fill.
+        target: where it will stand; for paths that are written into files.
+        integrity: the hashes the lock allows, separated by spaces; empty when nothing is locked.
+        log: where children's output goes.
+    """
+
+    source: PackageSource
+    scratch: Path
+    target: Path
+    integrity: str
+    environ: Mapping[str, str]
+    log: Path
+    steps: Steps
+
+    async def run(self, argv: Sequence[str], *, check: bool = True) -> int:
+        """Run an installer in the scratch directory.
+
+        Raises:
+            InstallError: it can't be started, or it failed and `check` is set; with its last lines.
+        """
+        try:
+            code = await run_logged(
+                argv, cwd=self.scratch, environ=self.environ, log=self.log, tick=self.steps.tick
+            )
+        except OSError as error:
+            raise InstallError(
+                f"{pin_text(self.source)} was not installed: {argv[0]} can't be started ({error})."
+            ) from error
+        if code and check:
+            raise self.failure(f"{Path(argv[0]).name} ended with code {code}")
+        return code
+
+    def failure(self, what: str) -> InstallError:
+        """The error that tells `what` failed, with the end of the log."""
+        tail = log_tail(self.log)
+        told = f"{pin_text(self.source)} was not installed: {what}."
+        return InstallError(
+            f"{told}\n{tail}\n" if tail else told,
+            f"Check the network, the pin and your npm or pip configuration; the whole log is {self.log}.",
+        )
+
+    def check_integrity(self, found: str) -> None:
+        """Compare what was delivered with the lock.
+
+        Raises:
+            LockError: it is something else.
+        """
+        if self.integrity and not integrity_matches(self.integrity, found):
+            raise LockError(
+                f"{pin_text(self.source)} is not what the lock says: {found} was delivered, "
+                f"{self.integrity} is locked. Nothing of it was run.",
+                "Find out why the package changed. If you trust it, run `service-manager lock`.",
+            )
