@@ -1,7 +1,8 @@
 """services.lock.json: the hash and the tools of every pinned service, so that it is known before it runs.
 
-The file is written by ``service-manager lock`` with sorted keys, so that a change of a version is a readable
-difference. It holds no addresses: where packages come from is the user's own choice.
+The file is written by ``service-manager lock`` with services and tools sorted by name, so that a change of a
+version is a readable difference; schemas keep the order of their properties, which means something. The file
+holds no addresses: where packages come from is the user's own choice.
 """
 
 from __future__ import annotations
@@ -96,9 +97,9 @@ def write_lock(path: Path, lock: Lock) -> None:
 
 def format_lock(lock: Lock) -> str:
     """The text of a lock file; equal locks give equal text."""
-    services = {name: _entry(locked) for name, locked in lock.services.items()}
+    services = {name: _entry(lock.services[name]) for name in sorted(lock.services)}
     data = {"format": FORMAT, "services": services}
-    return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 
 def merged(lock: Lock, fresh: Mapping[str, LockedService], names: Iterable[str]) -> Lock:
