@@ -62,11 +62,13 @@ def bind(slots: Sequence[Slot], fits: Sequence[Sequence[Fit]]) -> Mapping[int, B
         grown = [_State(state.total, state.mask, (*state.chosen, None), state.positions) for state in beam]
         bonus = REQUIRED_BONUS if slots[index].required else -LEAST_OPTIONAL / 2
         for state in beam:
-            for fit in usable:
-                if not fit.mask & state.mask:
-                    grown.append(_extend(state, fit, fit.score + bonus, families[index]))
+            grown.extend(
+                _extend(state, fit, fit.score + bonus, families[index])
+                for fit in usable
+                if not fit.mask & state.mask
+            )
         grown.sort(key=lambda state: -state.total)
-        beam = _pruned(grown)
+        beam = grown[:BEAM]
     best = beam[0]
     result: dict[int, Binding] = {}
     for at, (index, _) in enumerate(active):
@@ -100,10 +102,6 @@ def _extend(state: _State, fit: Fit, gain: float, family: tuple[str, int] | None
                 gain -= _DISORDER
         positions = (*positions, (family[0], family[1], fit.span.start))
     return _State(state.total + gain, state.mask | fit.mask, (*state.chosen, fit), positions)
-
-
-def _pruned(states: list[_State]) -> list[_State]:
-    return states[:BEAM]
 
 
 def _same(one: Fit | None, other: Fit) -> bool:

@@ -147,7 +147,7 @@ def _overlaps(used: list[tuple[int, int]], span: Span) -> bool:
 
 
 def _evidence(filled: Filled, readings: list[Reading]) -> tuple[Source, str]:
-    """One verbatim stretch that holds all that an object was read from; of the task where the task has any."""
+    """One verbatim stretch that holds all that an object was read from; of the task where it has any."""
     for reading in readings:
         spans = [b.fit.span for b in filled.bindings if b.fit.span.source is reading.source]
         if spans:

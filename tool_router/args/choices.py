@@ -94,37 +94,45 @@ def _label_words(label: str) -> tuple[Token, ...]:
 def _mentions(
     words: tuple[Token, ...], reading: Reading, *, declared: bool
 ) -> Iterator[tuple[int, int, Strength]]:
-    texts = [word.text.lower() for word in words]
-    stems = [word.stem for word in words]
-    if len(texts) == 1 and (len(texts[0]) < 2 or is_function_word(texts[0])):
-        if declared and words[0].text.isupper():
-            for index, word in enumerate(reading.words):
-                if word.text == words[0].text:
-                    yield index, index, Strength.STEM
+    """(first word, last word, strength) of every mention; inexact ones only of declared options."""
+    only = words[0].text
+    if len(words) == 1 and (len(only) < 2 or is_function_word(only)):
+        if declared and only.isupper():
+            same = (index for index, word in enumerate(reading.words) if word.text == only)
+            yield from ((index, index, Strength.STEM) for index in same)
         return
     spoken = [(index, word) for index, word in enumerate(reading.words) if word.is_word]
-    size = len(words)
-    hit = False
+    exact = list(_runs(words, spoken))
+    yield from exact
+    if exact or not declared:
+        return
+    if len(words) > 1:
+        yield from _partly(words, spoken)
+    elif len(only) >= 5:
+        yield from _nearly(only.lower(), spoken)
+
+
+def _runs(
+    words: tuple[Token, ...], spoken: Sequence[tuple[int, Token]]
+) -> Iterator[tuple[int, int, Strength]]:
+    """Where all words of an option stand together."""
+    texts, stems, size = [word.text.lower() for word in words], [word.stem for word in words], len(words)
     for at in range(len(spoken) - size + 1):
-        window = spoken[at : at + size]
-        if window[0][1].stem != stems[0] and size > 1:
+        if spoken[at][1].stem != stems[0]:
             continue
+        window = spoken[at : at + size]
         if [word.stem for _, word in window] == stems:
             same = [word.text.lower() for _, word in window] == texts
-            hit = True
             yield window[0][0], window[-1][0], Strength.EXACT if same else Strength.STEM
-    if hit or not declared:
-        return
-    if size > 1:
-        yield from _partly(words, spoken)
-    elif len(texts[0]) >= 5:
-        for index, word in spoken:
-            low = word.text.lower()
-            if (
-                len(low) >= 4
-                and low[0] == texts[0][0]
-                and (fuzz.ratio(low, texts[0]) >= _FUZZY or (low.startswith(texts[0][:5]) and len(low) >= 5))
-            ):
+
+
+def _nearly(option: str, spoken: Sequence[tuple[int, Token]]) -> Iterator[tuple[int, int, Strength]]:
+    """Where a word is spelt almost like the option, or is another form of it."""
+    for index, word in spoken:
+        low = word.text.lower()
+        if len(low) >= 4 and low[0] == option[0]:
+            kin = len(low) >= 5 and low.startswith(option[:5])
+            if kin or fuzz.ratio(low, option) >= _FUZZY:
                 yield index, index, Strength.FUZZY
 
 

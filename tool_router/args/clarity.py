@@ -22,7 +22,8 @@ SURE_MARGIN = 0.24
 
 _TELLING = frozenset(
     {
-        Kind.NUMBER, Kind.QUOTED, Kind.DATE, Kind.TIME, Kind.DATETIME, Kind.DURATION, Kind.URL, Kind.EMAIL, Kind.PATH,
+        Kind.NUMBER, Kind.QUOTED, Kind.DATE, Kind.TIME, Kind.DATETIME, Kind.DURATION, Kind.URL, Kind.EMAIL,
+        Kind.PATH,
         Kind.IDENTIFIER, Kind.REPO, Kind.JSON, Kind.NAME,
     }
 )  # fmt: skip
@@ -34,12 +35,14 @@ _FORMAL = frozenset(
 )
 _PLAIN = frozenset(
     stem(word)
-    for word in """find get give tell show provide retrieve calculate compute determine list search look check help
-    please thanks thank information info detail details data about know see make create generate fetch return result
-    results current currently latest new today now right available much many long far often will would like want
-    need needs good best nice some something anything looking trying interested kind type sort way able also just
-    really quickly really estimate find predict obtain display bring inform request brief more me out ask wonder
-    wondering curious possible exact exactly total specific given certain different""".split()
+    for word in """find get give tell show provide retrieve calculate compute determine list search look
+    check help please thanks thank information info detail details data about know see
+    make create generate fetch return result results current currently latest new today
+    now right available much many long far often will would like want need needs good best
+    nice some something anything looking trying interested kind type sort way able also
+    just really quickly estimate predict obtain display bring inform request brief more me
+    out ask wonder wondering curious possible exact exactly total specific given certain
+    different""".split()
 )
 """Words that ask, not describe: they are never the value of a parameter that is left open."""
 
@@ -116,7 +119,8 @@ def _known(span: Span, reading: Reading, vocabulary: frozenset[str]) -> bool:
 def _worded(slot: Slot) -> bool:
     """Whether an ordinary word may be its value."""
     return (slot.accepts("string") or slot.accepts("array")) and slot.meaning not in (
-        Meaning.DATE, Meaning.TIME, Meaning.DATETIME, Meaning.URL, Meaning.EMAIL, Meaning.IDENTIFIER, Meaning.YEAR,
+        Meaning.DATE, Meaning.TIME, Meaning.DATETIME, Meaning.URL, Meaning.EMAIL, Meaning.IDENTIFIER,
+        Meaning.YEAR,
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def _coerced(value: Any, slot: Slot, depth: int) -> Any:
         and "number" not in slot.types
     ):
         value = int(value)
-    elif isinstance(value, int | float) and not isinstance(value, bool) and slot.types == {"string"}:
+    elif isinstance(value, int | float) and not isinstance(value, bool) and slot.only("string"):
         value = str(value)
     if slot.types and slot.accepts("array") and not isinstance(value, list) and not _allowed(value, slot):
         value = [value]
@@ -42,7 +42,7 @@ def _coerced(value: Any, slot: Slot, depth: int) -> Any:
         known = {child.name: child for child in slot.children}
         given = cast(Mapping[str, Any], value)
         return {k: _coerced(v, known[k], depth + 1) if k in known else v for k, v in given.items()}
-    return value
+    return cast(Any, value)
 
 
 def _allowed(value: Any, slot: Slot) -> bool:

@@ -1,4 +1,4 @@
-"""The words around a span that tell what it is for: "a *radius* of 5", "10 *nights*", "*from* Oslo *to* Rome".
+"""The words around a span that tell what it is for: "a radius of 5", "10 nights", "from Oslo to Rome".
 
 A cue's strength falls with its distance, counted in words of meaning; a window ends where the clause ends or
 where another value stands.
@@ -17,8 +17,8 @@ from tool_router.args.words import Token, is_function_word
 _STOPS = frozenset(".;?!")
 _ARTICLES = frozenset({"the", "a", "an", "my", "our", "your", "this", "that", "his", "her", "their", "its"})
 _PREPOSITIONS = frozenset(
-    """of in on at by for from to with into about between near around through during before after until since
-    within via per as and or starting over under against""".split()
+    """of in on at by for from to with into about between near around through during before after until
+    since within via per as and or starting over under against""".split()
 )
 _DECAY = (1.0, 0.85, 0.65, 0.45)
 _SOLID = frozenset(
@@ -79,6 +79,11 @@ class Surroundings:
         own = tuple(word.stem for word in self._words[first:last] if word.is_word)
         preposition, between = self._governor(first)
         return Cues(self._before(first), self._after(last), preposition, between, own)
+
+    def words_of(self, span: Span) -> Sequence[Token]:
+        """The words a span covers, without punctuation."""
+        first, last = self.index(span.start), self.index(span.end)
+        return [word for word in self._words[first:last] if word.is_word]
 
     def mask(self, span: Span, shift: int) -> int:
         """The words a span covers, as bits, so that overlap is one ``&``."""

@@ -1,4 +1,4 @@
-"""Boolean parameters: a flag is set when the text speaks of what it is about, and cleared when it denies it."""
+"""Boolean parameters: a flag is set when the text speaks of what it is about, cleared when it denies it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tool_router.args.words import stem
 
 _EMPTY = frozenset(
     stem(word)
-    for word in """is are has have can should include includes including included allow allows allowed enable enabled
-    disable disabled use used with show return get only flag not no whether be do does need needs want option
-    consider display""".split()
+    for word in """is are has have can should include includes including included allow allows allowed enable
+    enabled disable disabled use used with show return get only flag not no whether be do
+    does need needs want option consider display""".split()
 )
 _WORDS = {"true": True, "yes": True, "false": False, "no": False}
 

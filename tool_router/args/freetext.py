@@ -20,8 +20,8 @@ _POLITE = re.compile(
     re.IGNORECASE,
 )
 _SAYING = frozenset(
-    """echo say repeat print send post write remember note save store translate summarize summarise analyze analyse
-    explain think consider execute run""".split()
+    """echo say repeat print send post write remember note save store translate summarize summarise analyze
+    analyse explain think consider execute run""".split()
 )
 _ASKING = frozenset(
     "search find look lookup query google ask recall tell check show get fetch retrieve research".split()

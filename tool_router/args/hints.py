@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _EXAMPLES = re.compile(
-    r"(?:\be\.?g\.?|\bfor example|\bfor instance|\bsuch as|\bexamples? ?:|\bi\.e\.|\bincluding|\blike)[,:]?\s*"
+    r"(?:\be\.?g\.?|\bfor (?:example|instance)|\bsuch as|\bexamples? ?:|\bi\.e\.|\bincluding|\blike)[,:]?\s*"
     r"(?P<list>[^.;)\]]*(?:\.(?!\s|$|\))[^.;)\]]*)*)",
     re.IGNORECASE,
 )
@@ -27,7 +27,8 @@ _DEFAULT = re.compile(
     re.IGNORECASE,
 )
 _UNIT_IN = re.compile(
-    r"\b(?:in|of|per|as)\s+(?:the\s+)?(?P<unit>(?:square |cubic |nautical |degrees? )?[A-Za-zµ°]+(?:/[A-Za-z]+(?:\^?[²³\d])?)?(?: per [a-z]+(?: squared?)?)?)",
+    r"\b(?:in|of|per|as)\s+(?:the\s+)?(?P<unit>(?:square |cubic |nautical |degrees? )?"
+    r"[A-Za-zµ°]+(?:/[A-Za-z]+(?:\^?[²³\d])?)?(?: per [a-z]+(?: squared?)?)?)",
     re.IGNORECASE,
 )
 _UNIT_IN_PARENS = re.compile(r"\((?:in\s+)?(?P<unit>[A-Za-z°µ/%^0-9]{1,14})\)")
@@ -36,8 +37,8 @@ _DATE_FORMAT = re.compile(
     re.IGNORECASE,
 )
 _PAIR_FORMAT = re.compile(
-    r"['\"(:]\s?[A-Z][\w.]*(?: [A-Z][\w.]*)*, ?[A-Z][\w.]*|\be\.g\.,? [A-Z]\w+(?: [A-Z]\w+)*, [A-Z]{2}\b|[Cc]ity and state",
-    re.MULTILINE,
+    r"['\"(:]\s?[A-Z][\w.]*(?: [A-Z][\w.]*)*, ?[A-Z][\w.]*"
+    r"|\be\.g\.,? [A-Z]\w+(?: [A-Z]\w+)*, [A-Z]{2}\b|[Cc]ity and state"
 )
 _NOT_EXAMPLES = frozenset({"etc", "and so on", "or", "and", "true", "false"})
 

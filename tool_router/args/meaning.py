@@ -97,8 +97,17 @@ _STARTS = {
         re.IGNORECASE,
     ),
 }
-_STRINGY = frozenset({Meaning.PLACE, Meaning.PERSON, Meaning.LANGUAGE, Meaning.CURRENCY, Meaning.ZONE, Meaning.TEXT,
-                      Meaning.QUERY, Meaning.URL, Meaning.PATH, Meaning.EMAIL})  # fmt: skip
+_STRINGY = frozenset(
+    {
+        Meaning.PLACE, Meaning.PERSON, Meaning.LANGUAGE, Meaning.CURRENCY, Meaning.ZONE, Meaning.TEXT,
+        Meaning.QUERY, Meaning.URL, Meaning.PATH, Meaning.EMAIL,
+    }
+)  # fmt: skip
+_NAMEABLE = frozenset({Meaning.PLACE, Meaning.PERSON, Meaning.PATH})
+_SQL = re.compile(r"\bSQL\b")
+_STATEMENTS = (["query"], ["statement"], ["command"])
+_OWNERS = (["owner"], ["repo", "owner"], ["org"])
+_REPOSITORIES = (["repo"], ["repository"], ["repo", "name"], ["repository", "name"])
 
 
 def _plural(word: str) -> Meaning | None:
@@ -122,53 +131,52 @@ def meaning_of(
     if isinstance(declared, str) and declared in _FORMATS:
         return _FORMATS[declared]
     core = [word for word in words if not word.isdigit()]
-    joined = "".join(core)
-    if (
-        "timezone" in joined
-        or (core[-1:] in (["zone"], ["tz"]))
-        or (
-            _ZONE.search(description)
-            and "string" in types
-            and core[-1:] != ["time"]
-            and "IANA" in description
-        )
-    ):
-        return Meaning.ZONE
-    if "sql" in core or (
-        re.search(r"\bSQL\b", description) and core[-1:] in (["query"], ["statement"], ["command"])
-    ):
-        return Meaning.CODE
     numeric = bool(types & {"integer", "number"}) and "string" not in types
-    if "email" in core or (_EMAIL.search(description) and not numeric):
-        return Meaning.EMAIL
-    if core in (["owner"], ["repo", "owner"], ["org"]) and "string" in types:
-        return Meaning.REPO_OWNER
-    if core in (["repo"], ["repository"], ["repo", "name"], ["repository", "name"]):
-        return Meaning.REPO_NAME
-    if core:
-        head = _HEADS.get(core[-1]) or _plural(core[-1])
-        if head in (Meaning.DATE, Meaning.TIME) and not numeric:
-            if _CALENDAR.search(description) and _CLOCK.search(description):
-                return Meaning.DATETIME
-            if head is Meaning.TIME and _CALENDAR.search(description):
-                return Meaning.DATE
-        if head is None and len(core) > 1 and core[-1] == "name":
-            head = _HEADS.get(core[-2])
-            if head not in (Meaning.PLACE, Meaning.PERSON, Meaning.PATH):
-                head = None
-        if head is Meaning.TEXT and any(word.isdigit() for word in words):
-            head = None
-        if head is not None and not (numeric and head in _STRINGY):
-            return head
-        if core[0] in ("lat", "latitude", "lon", "longitude"):
-            return Meaning.OTHER
+    return (
+        _special(core, description, numeric=numeric)
+        or _by_name(core, description, numeric=numeric, numbered=len(core) < len(words))
+        or (None if numeric else _by_description(description))
+        or Meaning.OTHER
+    )
+
+
+def _special(core: list[str], description: str, *, numeric: bool) -> Meaning | None:
+    """Meanings that a whole name tells, or a word that only one thing has in its description."""
     if numeric:
-        return Meaning.OTHER
+        return None
+    zoned = "timezone" in "".join(core) or core[-1:] in (["zone"], ["tz"])
+    if zoned or (core[-1:] != ["time"] and _ZONE.search(description) and "IANA" in description):
+        return Meaning.ZONE
+    if "sql" in core or (core[-1:] in _STATEMENTS and _SQL.search(description)):
+        return Meaning.CODE
+    if "email" in core or _EMAIL.search(description):
+        return Meaning.EMAIL
+    if core in _OWNERS:
+        return Meaning.REPO_OWNER
+    return Meaning.REPO_NAME if core in _REPOSITORIES else None
+
+
+def _by_name(core: list[str], description: str, *, numeric: bool, numbered: bool) -> Meaning | None:
+    """The meaning of the name's last word, or of the one before "name"."""
+    if not core:
+        return None
+    head = _HEADS.get(core[-1]) or _plural(core[-1])
+    if head in (Meaning.DATE, Meaning.TIME) and not numeric and _CALENDAR.search(description):
+        both = _CLOCK.search(description) is not None
+        return Meaning.DATETIME if both else Meaning.DATE
+    if head is None and len(core) > 1 and core[-1] == "name":
+        head = _HEADS.get(core[-2])
+        if head not in _NAMEABLE:
+            return None
+    if (numeric and head in _STRINGY) or (numbered and head is Meaning.TEXT):
+        return None
+    return head
+
+
+def _by_description(description: str) -> Meaning | None:
+    """The meaning of a layout the description shows, or of the noun it begins with."""
     if _CALENDAR.search(description):
         return Meaning.DATETIME if _CLOCK.search(description) else Meaning.DATE
     if _CLOCK.search(description):
         return Meaning.TIME
-    for meaning, pattern in _STARTS.items():
-        if pattern.search(description):
-            return meaning
-    return Meaning.OTHER
+    return next((meaning for meaning, pattern in _STARTS.items() if pattern.search(description)), None)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tool_router.args.spans import Reading
 
 _NEGATIONS = frozenset(
-    """no not without exclude excluding excludes excluded disable disabled skip skipping never omit omitting except
-    don't doesn't isn't aren't can't won't avoid nor neither hide""".split()
+    """no not without exclude excluding excludes excluded disable disabled skip skipping never omit
+    omitting except don't doesn't isn't aren't can't won't avoid nor neither hide""".split()
 )
 _REACH = 7
 """Words back from a mention within which a negation of the same clause denies it."""

@@ -95,7 +95,7 @@ def fill(
 
 
 def _with_subject(members: Sequence[Slot], bound: Mapping[int, Binding]) -> Mapping[int, Binding]:
-    """A statement that opens with its subject ("Ada likes tea") speaks for both: what it says, and of whom."""
+    """A statement that opens with its subject ("Ada likes tea") speaks for both."""
     statement = next((b for b in bound.values() if b.fit.span.kind is Kind.TEXT), None)
     if statement is None:
         return bound
@@ -124,7 +124,7 @@ def _may(slot: Slot, fit: Fit) -> bool:
 
 
 def _without_subject(text: Any, value: dict[str, Any]) -> Any:
-    """ "Ada likes tea" said of the entity Ada is "likes tea"."""
+    """What is said of a subject: of the entity Ada, "Ada likes tea" is "likes tea"."""
     if isinstance(text, list):
         return [_without_subject(one, value) for one in text]  # pyright: ignore[reportUnknownVariableType]
     for name in value.values():

@@ -12,7 +12,8 @@ _START_PREPOSITIONS = frozenset({"from", "since", "starting", "after"})
 _END_PREPOSITIONS = frozenset({"to", "into", "until", "through", "before"})
 _ORDINALS = {
     "first": 1, "second": 2, "third": 3, "fourth": 4, "one": 1, "two": 2, "three": 3,
-    "from": 1, "start": 1, "source": 1, "origin": 1, "begin": 1, "initial": 1, "departure": 1, "base": 1, "min": 1,
+    "from": 1, "start": 1, "source": 1, "origin": 1, "begin": 1, "initial": 1, "departure": 1, "base": 1,
+    "min": 1,
     "to": 2, "end": 2, "target": 2, "destination": 2, "final": 2, "arrival": 2, "max": 2,
 }  # fmt: skip
 _PAIRED = frozenset({"lat", "lon", "latitude", "longitude", "lng"})
@@ -26,7 +27,7 @@ class Role(Enum):
     END = 2
 
     def judge(self, preposition: str, between: str) -> int:
-        """1 when the preposition speaks for the role, -1 when it speaks for the other one, 0 when for neither."""
+        """1 when the preposition speaks for the role, -1 when for the other one, 0 when for neither."""
         starts = preposition in _START_PREPOSITIONS or between == "first"
         ends = preposition in _END_PREPOSITIONS or between == "second"
         if not starts and not ends:
@@ -45,7 +46,7 @@ def role_of(slot: Slot) -> Role:
 
 
 def place_in_family(slot: Slot) -> tuple[str, int] | None:
-    """(family, position) of a numbered sibling: side2 is ("side", 2), b is ("", 2); None for an only child."""
+    """(family, position) of a numbered sibling: side2 is ("side", 2), b is ("", 2); else None."""
     position = 0
     rest: list[str] = []
     for word in slot.words:

@@ -62,6 +62,10 @@ class Slot:
         """Whether a JSON type is allowed; a slot without types allows all."""
         return not self.types or kind in self.types
 
+    def only(self, kind: str) -> bool:
+        """Whether a JSON type is the only one allowed, null aside."""
+        return kind in self.types and self.types <= {kind, "null"}
+
     @property
     def numeric(self) -> bool:
         """Whether only numbers fit."""
@@ -129,7 +133,7 @@ def _slot(name: str, raw: Any, root: Mapping[str, Any], path: Path, required: bo
 
 
 def resolve(raw: Any, root: Mapping[str, Any], hops: int = 8) -> Mapping[str, Any]:
-    """A schema with its local reference followed and its union reduced to the first member that is not null."""
+    """A schema with its local reference followed and its union reduced to its first member but null."""
     if not isinstance(raw, Mapping):
         return {}
     schema = cast(Mapping[str, Any], raw)

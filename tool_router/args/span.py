@@ -62,6 +62,20 @@ class Span:
         return self.source is other.source and self.start < other.end and other.start < self.end
 
 
+@dataclass(frozen=True, slots=True)
+class Shaped:
+    """A span written as a parameter wants it.
+
+    Attributes:
+        fit: how well its form suits the parameter, 0 to 1.
+        doubt: why the form itself is not sure; empty when it is.
+    """
+
+    value: Any
+    fit: float
+    doubt: str = ""
+
+
 class Coverage:
     """Which characters of a text are taken; both operations cost only the length they concern."""
 

@@ -32,10 +32,20 @@ _PATTERNS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
             r"\.(?:com|org|net|io|dev|edu|gov|ai|app|info)\b(?:/[^\s<>\"'`]*)?",
         ),
     ),
-    (Kind.PATH, re.compile(r"(?<![\w./:])(?:~|\.{1,2})?/[\w.+@~-]+(?:/[\w.+@~-]*)*|(?<!\w)~(?=\s|$)|(?<!\w)\./")),
+    (
+        Kind.PATH,
+        re.compile(
+            r"(?<![\w./:])(?:~|\.{1,2})?/[\w.+@~-]+(?:/[\w.+@~-]*)*|(?<!\w)~(?=\s|$)|(?<!\w)\./"
+        ),
+    ),
     (Kind.PATH, re.compile(r"\b[A-Za-z]:[\\/][^\s\"'`<>|]+")),
     (Kind.PATH, re.compile(r"(?<![\w./])(?:[\w.+@-]+/){2,}[\w.+@-]*")),
-    (Kind.PATH, re.compile(r"(?<![\w./])(?:[\w+@-]+/)*[\w+@-]*[A-Za-z_][\w+@-]*(?:\.[\w-]+)*\.[A-Za-z][A-Za-z0-9]{1,4}\b")),
+    (
+        Kind.PATH,
+        re.compile(
+            r"(?<![\w./])(?:[\w+@-]+/)*[\w+@-]*[A-Za-z_][\w+@-]*(?:\.[\w-]+)*\.[A-Za-z][A-Za-z0-9]{1,4}\b"
+        ),
+    ),
     (Kind.IDENTIFIER, re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+|/\d+)?\b")),
     (
         Kind.IDENTIFIER,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 
@@ -18,10 +19,11 @@ _UNIT_AFTER = re.compile(r"(?:-|\s)\s?((?:[A-Za-zµμΩ°]+)(?:/[A-Za-z]+)?(?:\^
 _WHOLE_SCALE = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "hundred": 100}
 _SHORT_SCALE = {"k": 10**3, "mn": 10**6, "bn": 10**9}
 _MONEY_SCALE = {"K": 10**3, "m": 10**6, "M": 10**6, "b": 10**9, "B": 10**9}
+_MOST_DIGITS = 40
 _ORDINAL = frozenset({"st", "nd", "rd", "th"})
 
-_ONES = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
-seventeen eighteen nineteen""".split()
+_ONES = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+    sixteen seventeen eighteen nineteen""".split()
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _WORD_VALUES = {word: value for value, word in enumerate(_ONES)} | {
     word: 10 * value for value, word in enumerate(_TENS, 2)
@@ -46,16 +48,9 @@ def number_spans(text: str, words: tuple[Token, ...]) -> Iterator[Span]:
 def _read(text: str, match: re.Match[str]) -> Span | None:
     tail = (match["tail"] or "").strip()
     end = match.end("tail") if tail else match.end("exp") if match["exp"] else match.end("num")
-    if text[end : end + 1].isalnum() or text[end : end + 1] == "_":
+    value = _value(match)
+    if value is None or text[end : end + 1].isalnum() or text[end : end + 1] == "_":
         return None
-    digits = match["num"].replace(",", "")
-    if len(digits) > 40:
-        return None
-    value: int | float = float(digits + (match["exp"] or ""))
-    if "." not in digits and not match["exp"]:
-        value = int(digits)
-    if match["sign"] in ("-", "−"):
-        value = -value
     money = match["cur"] or match["cur2"] or ""
     unit, scale = money or tail, 1
     if tail in _ORDINAL:
@@ -63,23 +58,40 @@ def _read(text: str, match: re.Match[str]) -> Span | None:
     elif tail in _SHORT_SCALE or (money and tail in _MONEY_SCALE):
         scale, unit = _SHORT_SCALE.get(tail) or _MONEY_SCALE[tail], money
     elif not tail:
-        following = _UNIT_AFTER.match(text, end)
-        word = following[1].lower() if following else ""
-        if word in _WHOLE_SCALE and following:
-            scale, end = _WHOLE_SCALE[word], following.end(1)
-            following = _UNIT_AFTER.match(text, end)
-            word = following[1].lower() if following else ""
-        if word == "percent" and following:
-            unit, end = "%", following.end(1)
-        elif not money and word and not is_function_word(word):
-            unit = word
-    if unit == "percent":
-        unit = "%"
+        unit, scale, end = _following(text, end, money)
     start = match.start() + len(match.group()) - len(match.group().lstrip())
     scaled = value * scale
     if isinstance(scaled, float) and scale > 1 and scaled.is_integer():
         scaled = int(scaled)
+    unit = "%" if unit == "percent" else unit
     return Span(Kind.NUMBER, start, end, text[start:end], scaled, unit=unit.strip())
+
+
+def _value(match: re.Match[str]) -> int | float | None:
+    """The number itself; None when no machine number can hold it."""
+    digits = match["num"].replace(",", "")
+    if len(digits) > _MOST_DIGITS:
+        return None
+    whole = "." not in digits and not match["exp"]
+    value: int | float = int(digits) if whole else float(digits + (match["exp"] or ""))
+    if not math.isfinite(value):
+        return None
+    return -value if match["sign"] in ("-", "−") else value
+
+
+def _following(text: str, end: int, money: str) -> tuple[str, int, int]:
+    """(unit, scale, end) by the words after a bare number: "5 million dollars", "10 percent"."""
+    scale, after = 1, _UNIT_AFTER.match(text, end)
+    word = after[1].lower() if after else ""
+    if after and word in _WHOLE_SCALE:
+        scale, end = _WHOLE_SCALE[word], after.end(1)
+        after = _UNIT_AFTER.match(text, end)
+        word = after[1].lower() if after else ""
+    if after and word == "percent":
+        return "%", scale, after.end(1)
+    if money or not word or is_function_word(word):
+        return money, scale, end
+    return word, scale, end
 
 
 def _in_words(text: str, words: tuple[Token, ...]) -> Iterator[Span]:

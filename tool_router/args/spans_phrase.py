@@ -15,8 +15,8 @@ _JOINERS = frozenset(
 )
 _WEAK_JOINERS = frozenset({"and", "&", "for", "in", "the"})
 _GEOGRAPHIC = frozenset(
-    """river lake county state city park island islands ocean sea mountain mountains valley bay beach forest desert
-    district province region airport university street avenue road square""".split()
+    """river lake county state city park island islands ocean sea mountain mountains valley bay beach
+    forest desert district province region airport university street avenue road square""".split()
 )
 _SENTENCE_MARKS = frozenset(".!?:;\n")
 _SEPARATOR = re.compile(
@@ -71,7 +71,7 @@ def address_spans(text: str) -> Iterator[Span]:
 
 
 def place_spans(text: str, names: Sequence[Span]) -> Iterator[Span]:
-    """Two names joined by one comma ("Austin, TX"), as the single place they often are; `unit` says "pair"."""
+    """Two names joined by one comma ("Austin, TX"), as the one place they often are; `unit` says "pair"."""
     ordered = sorted(names, key=lambda span: (span.start, -span.end))
     for one, other in pairwise(ordered):
         if text[one.end : other.start] in (", ", ",") and (

@@ -20,7 +20,7 @@ MONTHS = {
     )
     for size in (3, len(name))
 } | {"sept": 9}
-WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
+WEEKDAYS: tuple[str, ...] = tuple("monday tuesday wednesday thursday friday saturday sunday".split())
 SECONDS = {
     "second": 1, "sec": 1, "s": 1, "minute": 60, "min": 60, "hour": 3600, "hr": 3600, "h": 3600,
     "day": 86_400, "week": 604_800,
@@ -57,7 +57,8 @@ _RELATIVE = re.compile(
     re.IGNORECASE,
 )
 _WORD_DAYS = {
-    "day after tomorrow": 2, "tomorrow": 1, "today": 0, "tonight": 0, "yesterday": -1, "day before yesterday": -2,
+    "day after tomorrow": 2, "tomorrow": 1, "today": 0, "tonight": 0, "yesterday": -1,
+    "day before yesterday": -2,
 }  # fmt: skip
 _DURATION = re.compile(
     r"\b(\d+)\s*(hours?|hrs?|h|minutes?|mins?|days?|weeks?)\s*(?:,|and|\s)\s*(?:and\s+)?"
@@ -145,7 +146,7 @@ def _relative(text: str, now: datetime) -> Iterator[Span]:
         if parts["word"]:
             days = _WORD_DAYS[" ".join(parts["word"].lower().split())]
         elif parts["weekday"]:
-            days = _days_to(parts["way"].lower(), WEEKDAYS.index(parts["weekday"].lower()), today)
+            days = _days_to(parts["way"].lower(), WEEKDAYS.index(str(parts["weekday"]).lower()), today)
         elif parts["ahead"]:
             days = int(parts["ahead"]) * (7 if parts["ahead_unit"].lower() == "week" else 1)
         elif parts["back"]:

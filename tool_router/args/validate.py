@@ -22,7 +22,7 @@ _UNUSABLE = (
     SchemaError, UnknownType, UndefinedTypeCheck, Unresolvable, RecursionError, re.error,
     TypeError, AttributeError, ValueError, KeyError,
 )  # fmt: skip
-"""What jsonschema raises on a schema that is no schema: it checks values, so a broken keyword fails anyhow."""
+"""What jsonschema raises on a schema that is none: a broken keyword fails only when a value meets it."""
 
 
 def violations(

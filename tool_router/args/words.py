@@ -14,25 +14,26 @@ _TOKEN = re.compile(r"[^\W\d_]+(?:['’](?!s\b)[^\W\d_]+)?|\d+|['’]s\b|[^\w\s]
 _IDENTIFIER_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+|\d+")
 
 FUNCTION_WORDS = frozenset(
-    """a an the this that these those any some each every all both either of in on at by for to from with without
-    into onto over under about between among near around through during before after until since within via per
-    as than then and or but nor if when while where which who whom whose what why how is are was were be been being
-    am do does did done have has had having can could will would shall should may might must i you he she it we they
-    me him her us them my your his its our their mine yours there here please also just only very so not no yes
-    let like want need know give tell show 's using use used given specified following called named titled
-    starting ending""".split()
+    """a an the this that these those any some each every all both either of in on at by for to from with
+    without into onto over under about between among near around through during before after until
+    since within via per as than then and or but nor if when while where which who whom whose what
+    why how is are was were be been being am do does did done have has had having can could will
+    would shall should may might must i you he she it we they me him her us them my your his its our
+    their mine yours there here please also just only very so not no yes let like want need know
+    give tell show 's using use used given specified following called named titled starting ending""".split()
 )
 """Words that carry no subject of their own, so they never make a value and never count as a match."""
 
 
 COMMAND_WORDS = frozenset(
-    """find get give tell show provide retrieve calculate compute determine list search look check help please thanks
-    make create generate fetch return display bring inform request choose select pick book order play convert
-    translate send write read open close add remove delete update set change compare analyze analyse identify
-    estimate predict plot draw solve evaluate measure track schedule reserve buy sell download upload run execute
-    start stop enroll register describe explain summarize include exclude use apply filter sort count convert
-    locate view visit call perform assess examine report submit save store load insert test train classify detect
-    extract design build plan recommend suggest share print post publish rename move copy remind remember turn
+    """find get give tell show provide retrieve calculate compute determine list search look check help
+    please thanks make create generate fetch return display bring inform request choose select pick
+    book order play convert translate send write read open close add remove delete update set change
+    compare analyze analyse identify estimate predict plot draw solve evaluate measure track
+    schedule reserve buy sell download upload run execute start stop enroll register describe
+    explain summarize include exclude use apply filter sort count locate view visit call perform
+    assess examine report submit save store load insert test train classify detect extract design
+    build plan recommend suggest share print post publish rename move copy remind remember turn
     enable disable ask see let discover obtain""".split()
 )
 """Verbs that open a command; capitalised at the start of a sentence they are no part of a name."""
@@ -43,7 +44,7 @@ _GLUED = ("name", "path")
 
 
 def is_function_word(word: str) -> bool:
-    """Whether a word carries no subject of its own; contractions count by their first part ("I'd", "don't")."""
+    """Whether a word carries no subject of its own; a contraction ("I'd", "don't") counts by its head."""
     low = word.lower().replace("’", "'")
     if low in FUNCTION_WORDS:
         return True
