@@ -51,8 +51,7 @@ def choices(slot: Slot, reading: Reading) -> Iterator[Choice]:
                 continue
             start, end = reading.words[first].start, reading.words[last].end
             piece = reading.text[start:end]
-            given = value if declared or not isinstance(value, str) else _as_written(value, piece)
-            span = Span(Kind.PHRASE, start, end, piece, given, source=reading.source)
+            span = Span(Kind.PHRASE, start, end, piece, value, source=reading.source)
             yield Choice(span, strength, declared)
 
 
@@ -75,11 +74,6 @@ def _options(slot: Slot) -> Iterator[tuple[Any, str, bool]]:
     if not slot.numeric and slot.accepts("string") and not slot.hints.pair:
         for example in (*slot.hints.examples, *slot.hints.named):
             yield example, example, False
-
-
-def _as_written(option: str, piece: str) -> str:
-    """The text's own spelling unless it only differs in case or inflection, then the schema's."""
-    return option if option.lower() != piece.lower() else piece
 
 
 def _label_words(label: str) -> tuple[Token, ...]:
