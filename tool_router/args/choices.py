@@ -9,6 +9,7 @@ from typing import Any
 
 from rapidfuzz import fuzz
 
+from tool_router.args.meaning import Meaning
 from tool_router.args.negation import is_denied
 from tool_router.args.slots import Slot
 from tool_router.args.span import Kind, Span
@@ -71,9 +72,14 @@ def _options(slot: Slot) -> Iterator[tuple[Any, str, bool]]:
             not isinstance(value, str) and not slot.accepts("string")
         ):
             yield value, label, True
-    if not slot.numeric and slot.accepts("string") and not slot.hints.pair:
+    if not slot.numeric and slot.accepts("string") and not _shows_pairs(slot):
         for example in (*slot.hints.examples, *slot.hints.named):
             yield example, example, False
+
+
+def _shows_pairs(slot: Slot) -> bool:
+    """Whether the examples are "City, State" pairs, whose halves are no examples."""
+    return slot.hints.pair and slot.meaning is Meaning.PLACE
 
 
 def _label_words(label: str) -> tuple[Token, ...]:

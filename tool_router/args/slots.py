@@ -6,6 +6,7 @@ that accepts anything).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -14,6 +15,7 @@ from tool_router.args.hints import Hints, read_hints
 from tool_router.args.meaning import Meaning, meaning_of
 from tool_router.args.words import content_stems, split_identifier, stem
 
+_PLACE = re.compile(r"\b(?:city|state|country|location|place)\b", re.IGNORECASE)
 _MAX_DEPTH = 4
 MAX_SLOTS = 600
 """Parameters of one object that are read; nobody has more, and a hostile schema may."""
@@ -106,6 +108,10 @@ def _slot(name: str, raw: Any, root: Mapping[str, Any], path: Path, required: bo
     if "const" in schema and not options:
         options = (schema["const"],)
     here = (*path, name)
+    hints = read_hints(description)
+    meaning = meaning_of(words, description, schema, types)
+    if meaning is Meaning.OTHER and hints.pair and _PLACE.search(description):
+        meaning = Meaning.PLACE
     item = None
     children: tuple[Slot, ...] = ()
     if depth < _MAX_DEPTH:
@@ -121,8 +127,8 @@ def _slot(name: str, raw: Any, root: Mapping[str, Any], path: Path, required: bo
         description=description,
         about=content_stems(description[:600]),
         types=types,
-        meaning=meaning_of(words, description, schema, types),
-        hints=read_hints(description),
+        meaning=meaning,
+        hints=hints,
         required=required,
         enum=options,
         default=schema.get("default", NOTHING),
