@@ -15,7 +15,7 @@ from service_manager.paths import data_dir, expand_user
 from service_manager.pins import PinError, check_requirement, parse_npm, parse_pypi
 from service_manager.yamldocument import Document, Problem, config_error
 from service_manager.yamlfile import read
-from service_manager.yamlmodel import validate
+from service_manager.yamlmodel import unfit_variable, validate
 
 DATA_VARIABLE = "TOOL_ROUTER_DATA"
 """Set for substitution in services.yml: the data directory, where services may keep their own files."""
@@ -116,7 +116,11 @@ def _misplaced(
                 check_requirement(sources[0], text)
             except PinError as error:
                 at = ("services", name, "with", position)
-                yield Problem(document.line(at), error.what, error.suggestion, at)
+                mark = document.marks[at]
+                what, suggestion = (
+                    unfit_variable(mark) if mark.substituted else (error.what, error.suggestion)
+                )
+                yield Problem(mark.line, what, suggestion, at)
 
 
 def _spec(name: str, entry: ServiceEntry, base: Path, environ: Mapping[str, str]) -> ServiceSpec:

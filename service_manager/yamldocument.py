@@ -19,12 +19,15 @@ class Mark:
     Attributes:
         line: the line its key (or its list item) starts on; 1 for the whole file.
         text: the scalar as written, before substitution; empty for mappings and lists.
-        plain: it is a scalar without quotes, so that YAML may have read it as something else than text.
     """
 
     line: int
     text: str = ""
-    plain: bool = False
+
+    @property
+    def substituted(self) -> bool:
+        """Whether the value may hold what a variable holds, which messages must not show."""
+        return "$" in self.text
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,7 @@ class _Reader:
                         for position, item in enumerate(node.value)
                     ]
                 case yaml.ScalarNode():
-                    self.marks[path] = Mark(mark.line, node.value, not node.style)
+                    self.marks[path] = Mark(mark.line, node.value)
                     return self._scalar(node, path, mark)
                 case _:
                     return self._tag(node, path, mark)

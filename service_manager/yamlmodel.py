@@ -21,15 +21,19 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 _MISFIT = "config_misfit"
 
 
-def misfit(what: str, suggestion: str, key: str = "") -> PydanticCustomError:
+def misfit(what: str, suggestion: str) -> PydanticCustomError:
     """An error for a model's validators to raise, with a suggestion.
 
     Args:
         what: what is wrong, without a final stop.
         suggestion: what to do, one sentence.
-        key: the key of the validated mapping it is about, so that the right line is named.
     """
-    return PydanticCustomError(_MISFIT, "{what}", {"what": what, "suggestion": suggestion, "key": key})
+    return PydanticCustomError(_MISFIT, "{what}", {"what": what, "suggestion": suggestion})
+
+
+def unfit_variable(mark: Mark) -> tuple[str, str]:
+    """What is wrong and what to do where a substituted value does not fit; the value may be a secret."""
+    return f"what `{mark.text}` stands for does not fit here", "Correct the variable, or its default."
 
 
 def validate(document: Document, model: type[ModelT]) -> tuple[ModelT | None, list[Problem]]:
@@ -48,8 +52,6 @@ def closest(word: str, known: Sequence[str]) -> str:
 def _problem(document: Document, model: type[BaseModel], details: ErrorDetails) -> Problem:
     location: KeyPath = tuple(details["loc"])
     context: Mapping[str, Any] = details.get("ctx", {})
-    if details["type"] == _MISFIT and context["key"]:
-        location = (*location, context["key"])
     path, mark = document.nearest(location)
     what, suggestion = _explain(details, context, location, mark, model)
     where = _dotted(path)
@@ -62,6 +64,8 @@ def _explain(
 ) -> tuple[str, str]:
     """What is wrong and what to do, for one of pydantic's errors."""
     match details["type"]:
+        case "config_misfit" | "value_error" if mark.substituted:
+            return unfit_variable(mark)
         case "config_misfit":
             return context["what"], context["suggestion"]
         case "extra_forbidden":
@@ -101,6 +105,8 @@ def _text_wanted(value: Any, mark: Mark) -> tuple[str, str]:
             return f"text is wanted, and `{mark.text}` without quotes is {str(value).lower()} in YAML", quoted
         case int() | float():
             return f"text is wanted, and `{mark.text}` without quotes is a number in YAML", quoted
+        case None if mark.text:
+            return f"text is wanted, and `{mark.text}` without quotes is nothing in YAML", quoted
         case None:
             return "text is wanted, and there is nothing", 'Write a value; "" for an empty one.'
         case _:
