@@ -57,7 +57,9 @@ _PATTERNS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     (Kind.REPO, re.compile(r"(?<![\w./@-])[A-Za-z][\w-]{1,38}/[A-Za-z][\w.-]{1,99}(?<![.])(?![\w/])")),
 )  # fmt: skip
 _ALNUM_CODE = re.compile(r"(?<![\w.])[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*(?!\w)")
-_NUMBER_UNIT = re.compile(r"\d+(?:[a-zA-Z]{1,4}|-[a-z]+(?:-[a-z]+)*|[eE]\d+)|\d+(?:-\d+)*|[xX]\d|\d+[dD]\d+")
+_NUMBER_UNIT = re.compile(
+    r"\d+(?:[a-zA-Z]{1,4}|-[a-z]+(?:-[a-z]+)*|[eE]-?\d+)|\d+(?:-\d+)*|[xX]\d|\d+[dD]\d+"
+)
 _LONGEST = 300
 _UNBROKEN = re.compile(rf"\S{{{_LONGEST},}}")
 _MOST = 64
@@ -84,7 +86,7 @@ def _shaped(original: str, taken: Coverage) -> Iterator[Span]:
         for match in islice(pattern.finditer(text), _MOST):
             start, end = match.start(), match.end()
             while end > start + 1 and text[end - 1] in _TRAILING + ")'":
-                if text[end - 1] == ")" and "(" in text[start:end]:
+                if text[end - 1] == ")" and text.count("(", start, end) >= text.count(")", start, end):
                     break
                 end -= 1
             if taken.touches(start, end):
