@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -157,6 +158,7 @@ def base_address(url: str) -> str:
     """
     hint = "Write it like http://127.0.0.1:4444 or https://gateway.example.com."
     try:
+        urlsplit(url)
         parsed = httpx.URL(url.strip())
     except (httpx.InvalidURL, ValueError) as error:
         raise ConfigError(f"gateway.url {url!r} is no address: {error}.", hint) from error

@@ -12,7 +12,9 @@ import structlog
 from mcp import Client, MCPError
 from mcp.client import IncomingMessage
 from mcp.client._transport import Transport, TransportStreams
+from mcp.client.subscriptions import SubscriptionLost
 from mcp.types import Implementation, ToolListChangedNotification
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from tool_router.errors import GatewayError, GatewayFailed, GatewayTimeout
@@ -21,6 +23,9 @@ from tool_router.gateway.mcp_reads import Reads
 
 CLOSE_S = 3.0
 """How long closing a connection may take before it is cut."""
+
+LISTEN_AGAIN_S = 30.0
+"""Pause before changes are listened for again after that stream has ended."""
 
 _OPENING_ERRORS = (MCPError, OSError, ValidationError, ValueError, RuntimeError, ExceptionGroup)
 """What the SDK raises when a connection can't be opened, and what its task groups bundle when one ends."""
@@ -84,7 +89,11 @@ class Connection:
                         "mcp_connected", endpoint=self._endpoint.label, version=client.protocol_version
                     )
                     self._ready.set()
-                    await self._closing.wait()
+                    async with anyio.create_task_group() as tasks:
+                        if self._on_change is not None:
+                            tasks.start_soon(self._follow_changes, client, self._on_change)
+                        await self._closing.wait()
+                        tasks.cancel_scope.cancel()
             if self._client is None:
                 self._error = GatewayTimeout(
                     f"{self._endpoint.label} did not speak MCP within {self._connect_timeout_s:g} s.",
@@ -92,11 +101,13 @@ class Connection:
                 )
         except _OPENING_ERRORS as error:
             self._error = self.explain(error)
-            self._log.debug("mcp_connection_ended", endpoint=self._endpoint.label, error=str(error))
         finally:
             if self._client is None and self._error is not None:
                 self._error.reached_tool = False
             self.dropped = True
+            self._log.debug(
+                "mcp_disconnected", endpoint=self._endpoint.label, why=str(self._error) if self._error else ""
+            )
             self._ready.set()
             self._done.set()
 
@@ -142,6 +153,22 @@ class Connection:
             f"The connection to {self._endpoint.label} did not hold: {type(cause).__name__}: {cause}.",
             "See its log for why.",
         )
+
+    async def _follow_changes(self, client: Client, on_change: Callable[[], None]) -> None:
+        """Hear of changed tools on 2026-07-28; older servers notify unasked."""
+        tools = client.server_capabilities.tools
+        if client.protocol_version not in MODERN_PROTOCOL_VERSIONS or not (tools and tools.list_changed):
+            return
+        while True:
+            try:
+                async with client.listen(tools_list_changed=True) as subscription:
+                    async for _ in subscription:
+                        on_change()
+            except (MCPError, SubscriptionLost) as error:
+                self._log.debug("mcp_listen_ended", endpoint=self._endpoint.label, error=str(error))
+            await anyio.sleep(LISTEN_AGAIN_S)
+            # What happened meanwhile was not heard.
+            on_change()
 
     @asynccontextmanager
     async def _sdk_client(self) -> AsyncGenerator[Client]:
