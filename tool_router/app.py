@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
-import anyio.abc
 
 from tool_router.balance.breaker import BreakerSettings
 from tool_router.balance.guard import GuardedGateway
@@ -64,8 +63,6 @@ async def open_app(
         tasks = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(tasks.cancel_scope.cancel)
         gateway, services = build_gateway(settings, environ)
-        if services is not None:
-            await stack.enter_async_context(services.open())
         breaker = settings.breaker
         guarded = GuardedGateway(
             gateway,
@@ -79,11 +76,13 @@ async def open_app(
         await stack.enter_async_context(guarded.open())
         store = await stack.enter_async_context(Store.open(store_path(settings, environ)))
         relevance = _relevance(settings, store)
+        if relevance is not None:
+            tasks.start_soon(relevance.run)
 
         def catalog_changed(catalog: Catalog) -> None:
             on_description(describe(catalog))
             if relevance is not None:
-                tasks.start_soon(relevance.prepare, catalog)
+                relevance.prepare(catalog)
 
         keeper = CatalogKeeper(
             guarded, store, refresh_s=settings.catalog.refresh_s, on_change=catalog_changed
@@ -112,9 +111,10 @@ def build_gateway(settings: Settings, environ: Mapping[str, str]) -> tuple[Gatew
                 return McpEndpointGateway(command=gateway.command), None
             return McpEndpointGateway(url=gateway.url, token=token(settings)), None
         case "embedded":
-            from tool_router.embedded import build_embedded
+            from tool_router.gateway.embedded import build_embedded
 
-            return build_embedded(settings.services.file, environ)
+            embedded = build_embedded(settings.services.file, environ)
+            return embedded, embedded.manager
 
 
 def token(settings: Settings) -> str | None:

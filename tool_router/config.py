@@ -33,23 +33,26 @@ class GatewaySettings(_Section):
     """Where tools are listed and called."""
 
     kind: GatewayKind = Field(
-        "auto",
+        default="auto",
         description="Which gateway: `embedded` runs services.yml, `contextforge` is IBM ContextForge, `mcp` "
         "is any MCP endpoint or stdio command. `auto` takes embedded without `url` and `command`, mcp with a "
         "`command` or a `url` that ends in /mcp, contextforge otherwise.",
     )
     url: str = Field(
-        "", description="Address of the gateway. The environment variable GATEWAY_URL fills it when empty."
+        default="",
+        description="Address of the gateway. The environment variable GATEWAY_URL fills it when empty.",
     )
-    command: tuple[str, ...] = Field((), description="The argv of a stdio MCP server, for kind `mcp`.")
+    command: tuple[str, ...] = Field(
+        default=(), description="The argv of a stdio MCP server, for kind `mcp`."
+    )
     token: SecretStr = Field(
-        SecretStr(""), description="Bearer token. GATEWAY_TOKEN fills it when empty; never logged."
+        default=SecretStr(""), description="Bearer token. GATEWAY_TOKEN fills it when empty; never logged."
     )
     token_file: Path | None = Field(
-        None, description="A file that holds the bearer token, instead of `token`."
+        default=None, description="A file that holds the bearer token, instead of `token`."
     )
     transport: Literal["rpc", "mcp"] = Field(
-        "rpc",
+        default="rpc",
         description="How ContextForge is called: by JSON-RPC, or by its MCP endpoint (relays progress).",
     )
 
@@ -77,14 +80,16 @@ class GatewaySettings(_Section):
 class CatalogSettings(_Section):
     """How the catalog is kept current."""
 
-    refresh_s: Seconds = Field(60.0, description="Time between two readings of the gateway's catalog.")
+    refresh_s: Seconds = Field(
+        default=60.0, description="Time between two readings of the gateway's catalog."
+    )
 
 
 class ServicesSettings(_Section):
     """The services of the embedded gateway."""
 
     file: Path | None = Field(
-        None,
+        default=None,
         description="services.yml; without it TOOL_ROUTER_SERVICES, your own or the shipped one is used.",
     )
 
@@ -92,70 +97,79 @@ class ServicesSettings(_Section):
 class SelectionSettings(_Section):
     """How tools are ranked."""
 
-    relevance_weight: Share = Field(0.7, description="Share of relevance in the blended score.")
-    keyword_weight: Share = Field(0.3, description="Share of the keyword score in the blended score.")
-    shortlist: int = Field(10, ge=1, le=100, description="How many candidates a ranking keeps.")
+    relevance_weight: Share = Field(default=0.7, description="Share of relevance in the blended score.")
+    keyword_weight: Share = Field(default=0.3, description="Share of the keyword score in the blended score.")
+    shortlist: int = Field(default=10, ge=1, le=100, description="How many candidates a ranking keeps.")
 
 
 class RelevanceSettings(_Section):
     """Relevance by embeddings from an Ollama host; without one the keyword score stands alone."""
 
-    enabled: bool = Field(True, description="Whether relevance is asked for at all.")
+    enabled: bool = Field(default=True, description="Whether relevance is asked for at all.")
     host: str = Field(
-        "", description="Address of Ollama. OLLAMA_HOST fills it when empty, then 127.0.0.1:11434."
+        default="", description="Address of Ollama. OLLAMA_HOST fills it when empty, then 127.0.0.1:11434."
     )
-    model: str = Field("", description="The embedding model; empty takes the best one that is pulled.")
-    timeout_s: Seconds = Field(0.5, description="Longest a request waits for the task's embedding.")
+    model: str = Field(
+        default="", description="The embedding model; empty takes the best one that is pulled."
+    )
+    timeout_s: Seconds = Field(default=0.5, description="Longest a request waits for the task's embedding.")
 
 
 class PolicySettings(_Section):
     """When a tool is executed, and when it is asked about. All are probabilities of being right."""
 
-    read: Probability = Field(0.6, description="Execute a reading tool from this confidence on.")
-    write: Probability = Field(0.75, description="Execute a writing tool from this confidence on.")
+    read: Probability = Field(default=0.6, description="Execute a reading tool from this confidence on.")
+    write: Probability = Field(default=0.75, description="Execute a writing tool from this confidence on.")
     destructive: Probability = Field(
-        0.85, description="Offer a destructive tool for confirmation from here on."
+        default=0.85, description="Offer a destructive tool for confirmation from here on."
     )
-    no_match: Probability = Field(0.2, description="Below this confidence no tool is thought to fit.")
+    no_match: Probability = Field(default=0.2, description="Below this confidence no tool is thought to fit.")
     confirm: ConfirmScope = Field(
-        ConfirmScope.DESTRUCTIVE,
+        default=ConfirmScope.DESTRUCTIVE,
         description="Which effects a person confirms before a task text alone may run them: "
         "`destructive`, `writes` (both), or `never`.",
     )
-    candidates_shown: int = Field(5, ge=1, le=20, description="How many candidates an unsure answer shows.")
+    candidates_shown: int = Field(
+        default=5, ge=1, le=20, description="How many candidates an unsure answer shows."
+    )
 
 
 class RequestSettings(_Section):
     """The time of one request."""
 
     budget_s: Seconds = Field(
-        50.0, description="The whole time of one execute_task; below the 60 s at which many clients give up."
+        default=50.0,
+        description="The whole time of one execute_task; below the 60 s at which many clients give up.",
     )
 
 
 class BreakerSettings(_Section):
     """The circuit breakers of targets, services and tools."""
 
-    failure_threshold: int = Field(5, ge=1, description="Consecutive failures that open a breaker.")
-    open_s: Seconds = Field(30.0, description="How long an open breaker rests before it admits probes.")
-    half_open_permits: int = Field(1, ge=1, description="How many probes may be under way at once.")
-    success_threshold: int = Field(1, ge=1, description="Successful probes that close it again.")
+    failure_threshold: int = Field(default=5, ge=1, description="Consecutive failures that open a breaker.")
+    open_s: Seconds = Field(
+        default=30.0, description="How long an open breaker rests before it admits probes."
+    )
+    half_open_permits: int = Field(default=1, ge=1, description="How many probes may be under way at once.")
+    success_threshold: int = Field(default=1, ge=1, description="Successful probes that close it again.")
 
 
 class StoreSettings(_Section):
     """The SQLite file that keeps catalogs and vectors between runs."""
 
-    path: Path | None = Field(None, description="The file; without it a place in the user's state directory.")
+    path: Path | None = Field(
+        default=None, description="The file; without it a place in the user's state directory."
+    )
 
 
 class LogSettings(_Section):
     """Logs, always on stderr."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The least level that is written."
+        default="info", description="The least level that is written."
     )
     format: Literal["auto", "console", "json"] = Field(
-        "auto",
+        default="auto",
         description="`console` for people, `json` for machines; `auto` asks whether stderr is a terminal.",
     )
 

@@ -6,8 +6,8 @@ of `execute_task`'s description comes from the store meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.abc
@@ -32,7 +32,9 @@ class LazyApp:
         on_change: awaited when the description of execute_task has changed.
     """
 
-    def __init__(self, environ: Mapping[str, str], on_change: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], on_change: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
         self._environ = environ
         self._on_change = on_change
         self._wanted = anyio.Event()
@@ -105,7 +107,7 @@ class LazyApp:
     def _stored_description(self) -> str | None:
         """The text the last run left in the store; None when there is none or the settings are broken."""
         from service_manager.errors import ServiceManagerError
-        from tool_router.cache.store import read_description
+        from tool_router.cache.startup import read_description
         from tool_router.config import load_settings
         from tool_router.errors import ToolRouterError
         from tool_router.location import gateway_key, store_path

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import structlog
 from mcp.types import CallToolResult
 
 from tool_router.args.model import Draft
@@ -105,6 +104,9 @@ class Router:
         self._clock = clock
         policy = settings.policy
         self._thresholds = Thresholds(policy.read, policy.write, policy.destructive, policy.no_match)
+        # Imported here because it loads rich, which would delay `initialize`.
+        import structlog
+
         self._log = structlog.get_logger()
 
     async def plan(self, request: Request) -> Plan:

@@ -9,7 +9,7 @@ import os
 import weakref
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import anyio
 from mcp.server import NotificationOptions
@@ -150,8 +150,9 @@ async def execute_task(
 ) -> CallToolResult:
     """Find the right tool for a task among all connected servers, fill its arguments and call it."""
     app = await ctx.request_context.lifespan_context.get()
-    answer = consent.data if consent.action == "accept" else Consent(run=False)
-    agreed = answer.run if isinstance(answer, Consent) else None
+    # An accepted outcome without data is the resolver's own None: nobody was asked.
+    answer = cast("Consent | None", consent.data) if consent.action == "accept" else Consent(run=False)
+    agreed = answer.run if answer is not None else None
     return await app.router.execute(plan, ctx.report_progress, agreed=agreed)
 
 

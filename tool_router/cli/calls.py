@@ -72,13 +72,13 @@ def call(
     request = _request(task, context, tool, arguments)
     show_progress = sys.stderr.isatty()
 
-    async def progress(done: float, total: float | None, message: str | None) -> None:
+    async def show(progress: float, total: float | None, message: str | None) -> None:
         if show_progress:
-            typer.echo(f"  {message or ''} {_share(done, total)}".rstrip(), err=True)
+            typer.echo(f"  {message or ''} {_share(progress, total)}".rstrip(), err=True)
 
     async def work(app: AppContext) -> CallToolResult:
         plan = await app.router.plan(request)
-        return await app.router.execute(plan, progress, agreed=_agreement(plan, yes))
+        return await app.router.execute(plan, show, agreed=_agreement(plan, yes))
 
     result = with_app(config, work)
     facts: dict[str, Any] = (result.meta or {}).get(META_KEY, {})

@@ -1,0 +1,87 @@
+"""What a lease yields: requests to one running service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mcp import Client, MCPError
+from mcp.types import CallToolRequest, CallToolRequestParams, CallToolResult, InputRequiredResult, Tool
+from mcp.types import PaginatedRequestParams as Page
+from pydantic import TypeAdapter
+
+from service_manager.errors import ServiceCrashed
+from service_manager.model import Progress
+
+MAX_PAGES = 1_000
+"""A listing with more pages never ends."""
+
+_ANSWER: TypeAdapter[CallToolResult | InputRequiredResult] = TypeAdapter(CallToolResult | InputRequiredResult)
+
+
+class ServiceSession:
+    """Requests to one service, any number at once; cancelling one cancels it upstream.
+
+    Args:
+        name: the service, for messages.
+        client: the SDK's client, open.
+        ending: how the service ended and its last words; empty while it runs.
+    """
+
+    def __init__(self, name: str, client: Client, ending: Callable[[], str]) -> None:
+        self._name = name
+        self._client = client
+        self._ending = ending
+
+    @property
+    def protocol_version(self) -> str:
+        """The protocol version that was negotiated."""
+        return self._client.protocol_version
+
+    async def list_tools(self) -> list[Tool]:
+        """Every tool of the service, over all pages.
+
+        Raises:
+            ServiceCrashed: it died meanwhile.
+            MCPError: it answered with an error.
+        """
+        tools: list[Tool] = []
+        cursor: str | None = None
+        for _ in range(MAX_PAGES):
+            try:
+                page = await self._client.session.list_tools(params=Page(cursor=cursor) if cursor else None)
+            except MCPError as error:
+                raise self._crash_or(error) from error
+            tools += page.tools
+            cursor = page.next_cursor
+            if not cursor:
+                break
+        return tools
+
+    async def call_tool(self, name: str, arguments: Mapping[str, Any], listener: Progress) -> CallToolResult:
+        """Call a tool and return its result untouched; it is not validated, because by then the tool has run.
+
+        Raises:
+            ServiceCrashed: the service died before it answered.
+            MCPError: it answered with an error, or asked something back.
+        """
+
+        async def relay(progress: float, total: float | None, message: str | None) -> None:
+            await listener(progress, total, message or "")
+
+        request = CallToolRequest(params=CallToolRequestParams(name=name, arguments=dict(arguments)))
+        try:
+            answer = await self._client.session.send_request(request, _ANSWER, progress_callback=relay)
+        except MCPError as error:
+            raise self._crash_or(error) from error
+        if isinstance(answer, InputRequiredResult):
+            raise MCPError(-32603, f"{name} asks something back before it runs, which can't be relayed.")
+        return answer
+
+    def _crash_or(self, error: MCPError) -> Exception:
+        ending = self._ending()
+        if not ending:
+            return error
+        return ServiceCrashed(
+            f"{self._name} died during the request ({ending}).", "It is started again by the next call."
+        )

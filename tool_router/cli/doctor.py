@@ -1,0 +1,150 @@
+"""`tool-router doctor` says what is right, what is wrong and what to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import anyio
+import typer
+from rich.console import Console
+
+from service_manager.config import load_services
+from service_manager.errors import ServiceManagerError
+from service_manager.needs import unavailable_reason
+from service_manager.paths import services_file
+from tool_router.app import build_gateway, token
+from tool_router.cli.run import FAILED, AsJson, Config, print_json
+from tool_router.config import Settings, load_settings, settings_file
+from tool_router.errors import ProviderError, ToolRouterError
+from tool_router.location import store_path
+from tool_router.telemetry.log import configure
+
+CHECK_S = 15.0
+"""How long one check may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report."""
+
+    what: str
+    status: Literal["ok", "warn", "fail"]
+    detail: str
+    next_step: str = ""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("doctor")(doctor)
+
+
+def doctor(as_json: AsJson = False, config: Config = None) -> None:
+    """Check configuration, gateway, token, Ollama, store and every service; exit 1 when something failed."""
+
+    async def main() -> list[Finding]:
+        findings: list[Finding] = []
+        try:
+            settings = load_settings(config, os.environ)
+            file = settings_file(config, os.environ)
+        except (ToolRouterError, ServiceManagerError) as error:
+            return [Finding("config", "fail", error.tried, error.next_step)]
+        configure("error", settings.log.format)
+        findings.append(
+            Finding("config", "ok", str(file) if file else "no router.yml: the defaults are used")
+        )
+        async for finding in _findings(settings):
+            findings.append(finding)
+        return findings
+
+    findings = anyio.run(main)
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        console = Console(highlight=False, markup=False)
+        for finding in findings:
+            console.print(f"{finding.status:<5} {finding.what}: {finding.detail}", soft_wrap=True)
+            if finding.next_step:
+                console.print(f"      {finding.next_step}", soft_wrap=True)
+    if any(finding.status == "fail" for finding in findings):
+        raise typer.Exit(FAILED)
+
+
+async def _findings(settings: Settings) -> AsyncGenerator[Finding]:
+    yield _token(settings)
+    yield await _gateway(settings)
+    for finding in _services(settings):
+        yield finding
+    yield await _ollama(settings)
+    yield _store(settings)
+
+
+def _token(settings: Settings) -> Finding:
+    if settings.gateway.resolved_kind == "embedded":
+        return Finding("token", "ok", "the embedded gateway needs none")
+    try:
+        value = token(settings)
+    except ToolRouterError as error:
+        return Finding("token", "fail", error.tried, error.next_step)
+    if value:
+        return Finding("token", "ok", "a bearer token is set")
+    return Finding("token", "warn", "no bearer token is set", "If the gateway wants one, set GATEWAY_TOKEN.")
+
+
+async def _gateway(settings: Settings) -> Finding:
+    try:
+        gateway, _ = build_gateway(settings, os.environ)
+    except (ToolRouterError, ServiceManagerError) as error:
+        return Finding("gateway", "fail", error.tried, error.next_step)
+    health = None
+    with anyio.move_on_after(CHECK_S):
+        async with gateway.open():
+            health = await gateway.check()
+    if health is None:
+        return Finding(
+            "gateway", "fail", f"{gateway.key} did not answer within {CHECK_S:.0f} s.", "See its log."
+        )
+    return Finding(f"gateway {gateway.key}", "ok" if health.ok else "fail", health.detail, health.next_step)
+
+
+def _services(settings: Settings) -> list[Finding]:
+    if settings.gateway.resolved_kind != "embedded":
+        return []
+    try:
+        specs = load_services(services_file(settings.services.file, os.environ), os.environ)
+    except ServiceManagerError as error:
+        return [Finding("services", "fail", error.tried, error.next_step)]
+    findings: list[Finding] = []
+    for spec in specs:
+        reason = unavailable_reason(spec, os.environ) if spec.enabled else "it is disabled in services.yml"
+        findings.append(Finding(f"service {spec.name}", "warn" if reason else "ok", reason or "can run here"))
+    return findings
+
+
+async def _ollama(settings: Settings) -> Finding:
+    if not settings.relevance.enabled:
+        return Finding("ollama", "ok", "relevance is turned off")
+    from tool_router.ai.ollama import OllamaProvider
+
+    provider = OllamaProvider(settings.relevance.host, settings.relevance.model)
+    try:
+        with anyio.fail_after(CHECK_S):
+            model = await provider.model()
+            await provider.embed(["hello"], model)
+    except ProviderError as error:
+        return Finding("ollama", "warn", f"{error.tried} Ranking goes by keywords.", error.next_step)
+    except TimeoutError:
+        return Finding(
+            "ollama", "warn", "it did not answer. Ranking goes by keywords.", "Is the host overloaded?"
+        )
+    return Finding("ollama", "ok", f"embeds with {model}")
+
+
+def _store(settings: Settings) -> Finding:
+    path = store_path(settings, os.environ)
+    nearest = next(parent for parent in (path, *path.parents) if parent.exists())
+    if os.access(nearest, os.W_OK):
+        return Finding("store", "ok", str(path))
+    return Finding("store", "warn", f"{path} can't be written; nothing is kept.", "Set store.path.")
