@@ -1,4 +1,4 @@
-"""One service: started on first need, shared by its leases, stopped when idle; the only writer of its state."""
+"""One service: started on first need, shared by its leases, stopped when idle. Single writer."""
 
 from __future__ import annotations
 

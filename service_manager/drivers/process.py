@@ -182,11 +182,12 @@ async def _end(process: anyio.abc.Process, service: ProcessService, grace_s: flo
         # A frozen process acts on SIGTERM only once it continues.
         _signal_group(process.pid, signal.SIGTERM)
         _signal_group(process.pid, signal.SIGCONT)
+        # Asked of the process itself: the task that follows its exit may be cancelled already.
         with anyio.move_on_after(grace_s):
-            await service.wait()
+            await process.wait()
     _signal_group(process.pid, signal.SIGKILL)
     with anyio.move_on_after(KILLED_S):
-        await service.wait()
+        await process.wait()
 
 
 def _signal_group(group: int, sent: signal.Signals) -> None:

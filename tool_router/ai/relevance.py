@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -73,7 +74,7 @@ class EmbedRelevance:
         self._changed = anyio.Event()
         self._rest_until = 0.0
         self._reason = "the catalog's vectors are not ready yet"
-        self._queries: TTLCache[tuple[str, str], Vectors, float] = TTLCache(512, QUERY_TTL_S)
+        self._queries = TTLCache[tuple[str, str], Vectors, float](512, QUERY_TTL_S, time.monotonic)
         self._log = structlog.get_logger()
 
     @property

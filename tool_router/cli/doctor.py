@@ -55,9 +55,7 @@ def doctor(as_json: AsJson = False, config: Config = None) -> None:
         findings.append(
             Finding("config", "ok", str(file) if file else "no router.yml: the defaults are used")
         )
-        async for finding in _findings(settings):
-            findings.append(finding)
-        return findings
+        return findings + [finding async for finding in _findings(settings)]
 
     findings = anyio.run(main)
     if as_json:
