@@ -48,7 +48,8 @@ class Draft:
 
     Attributes:
         values: top-level parameter name to value.
-        missing: required parameters without a value, in the schema's order.
+        missing: required parameters without a value, in the schema's order; a required member that an
+            object read from the text lacks, as ``entities[0].entityType``.
         invalid: values that break the schema even after coercion.
         doubts: one sentence for each choice that was not clear (two numbers fit one parameter, ...);
             a draft with doubts is complete but should be shown before it is executed.

@@ -149,6 +149,12 @@ def test_a_request_that_can_be_read_two_ways_is_doubted(tool: Tool, task: str) -
     assert draft.doubts
 
 
+def test_a_number_that_nothing_took_is_asked_about_while_a_parameter_is_open() -> None:
+    draft = build(tools.FETCH, "fetch https://example.com, 7")
+    assert draft.arguments == {"url": "https://example.com"}
+    assert draft.doubts == ("'7' was not used.",)
+
+
 def test_values_name_their_source_and_their_words() -> None:
     draft = build(tools.CREATE_ISSUE, 'open an issue "Crash" in octocat/hello', given={"body": "It crashes."})
     assert draft.values["title"].source is Source.TASK

@@ -29,7 +29,8 @@ def test_an_empty_task_leaves_everything_missing(task: str) -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    ["a", "a ", "hello World 12 'a' ", "[", "[]", '"', "'\"", "1,", "1-", "/", "a/", "a.", "Aa, ", "a=1 ", "*",
+    ["a", "a ", "hello World 12 'a' ", "[", "[]", '"', "'\"", "1,", "1-", "/", "a/", "a.", "Aa, ", "a=1 ",
+     "*",
      "a*", "x+", "x^", "select ", "a@", "\n", "a-", "_", '{"a":', "May 5, 2024 ", "Aa and ", "twenty ", "(x)",
      "\ud800", "é", "\u202e"],
 )  # fmt: skip
@@ -63,9 +64,13 @@ RECURSIVE = {
     "required": ["node"],
     "$defs": {"N": record(name=TEXT, children={"type": "array", "items": {"$ref": "#/$defs/N"}})},
 }
-DEEP: dict[str, Any] = TEXT
-for _ in range(2_000):
-    DEEP = {"type": "array", "items": DEEP}
+
+
+def lists_of_lists(depth: int) -> dict[str, Any]:
+    schema: dict[str, Any] = dict(TEXT)
+    for _ in range(depth):
+        schema = {"type": "array", "items": schema}
+    return schema
 
 
 @pytest.mark.parametrize(
@@ -89,7 +94,7 @@ for _ in range(2_000):
         {"type": "object", "properties": {"a": {"enum": "abc"}, "b": {"type": 5}}, "required": ["a", 4]},
         {"type": "object", "properties": {"a": {"enum": [[1], {"x": 1}, None]}}, "required": ["a"]},
         {"type": "object", "properties": {"a": {"$ref": "http://127.0.0.1:9/x.json"}}, "required": ["a"]},
-        {"type": "object", "properties": {"a": DEEP}, "required": ["a"]},
+        {"type": "object", "properties": {"a": lists_of_lists(2_000)}, "required": ["a"]},
     ],
 )
 @pytest.mark.parametrize(

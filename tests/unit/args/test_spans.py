@@ -11,6 +11,7 @@ from tool_router.args.model import Source
 from tool_router.args.span import Kind, Span
 from tool_router.args.spans import MAX_SPANS, MAX_TEXT, read
 
+UUID = "123e4567-e89b-12d3-a456-426614174000"
 NOW = datetime(2024, 5, 15, 12, 0, tzinfo=UTC)
 
 
@@ -124,7 +125,7 @@ def test_a_duration_of_two_parts_is_counted_in_seconds() -> None:
         ("open ~/x", Kind.PATH, "~/x"),
         (r"open C:\data\x.csv", Kind.PATH, r"C:\data\x.csv"),
         ("open report.pdf", Kind.PATH, "report.pdf"),
-        ("order 123e4567-e89b-12d3-a456-426614174000", Kind.IDENTIFIER, "123e4567-e89b-12d3-a456-426614174000"),
+        (f"order {UUID}", Kind.IDENTIFIER, UUID),
         ("fix PROJ-123", Kind.IDENTIFIER, "PROJ-123"),
         ("the user_id column", Kind.IDENTIFIER, "user_id"),
         ("commit 3f2a9bc", Kind.IDENTIFIER, "3f2a9bc"),
