@@ -24,7 +24,7 @@ MAX_NODES = 100_000
 """Values in one file after aliases are followed; more is an alias that expands without end."""
 
 MAX_DEPTH = 100
-"""Levels of nesting that libyaml is trusted with: its composer recurses on the C stack without a limit."""
+"""Levels of nesting a file may have: libyaml's composer recurses on the C stack without a limit of its own."""
 
 _TAG = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]*)|0x[0-9a-fA-F_]+")
@@ -94,8 +94,9 @@ def _compose(text: str, file: str) -> yaml.Node | None:
     quick = getattr(yaml, "CSafeLoader", None)
     if quick is not None:
         try:
-            if _depth(yaml.parse(text, Loader=quick)) <= MAX_DEPTH:
-                return yaml.compose(text, Loader=quick)
+            if _depth(yaml.parse(text, Loader=quick)) > MAX_DEPTH:
+                raise config_error(file, [_TOO_DEEP])
+            return yaml.compose(text, Loader=quick)
         except (yaml.YAMLError, ValueError):
             pass
     try:
