@@ -24,7 +24,7 @@ MAX_NODES = 100_000
 """Values in one file after aliases are followed; more is an alias that expands without end."""
 
 MAX_DEPTH = 100
-"""Levels of nesting a file may have: libyaml's composer recurses on the C stack without a limit of its own."""
+"""Levels of nesting a file may have: libyaml's composer recurses on the C stack without a limit."""
 
 _TAG = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]*)|0x[0-9a-fA-F_]+")

@@ -78,10 +78,12 @@ def main():
 
 
 def npm_archive(*, script: bool = False) -> bytes:
-    """The npm package's archive; with an install script that leaves a file behind when `script` is set."""
+    """The npm package's archive; with an install script that makes the file ``~/ran`` when `script` is set."""
     package = {"name": NPM_NAME, "version": VERSION, "bin": {"pinned-server": "dist/server.js"}}
     if script:
-        package["scripts"] = {"install": "node -e \"require('fs').writeFileSync('ran', '')\""}
+        package["scripts"] = {
+            "install": "node -e \"require('fs').writeFileSync(process.env.HOME + '/ran', '')\""
+        }
     files = {"package/package.json": json.dumps(package), "package/dist/server.js": NODE_SERVER}
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w") as archive:
