@@ -78,7 +78,7 @@ def main():
 
 
 def npm_archive(*, script: bool = False) -> bytes:
-    """The npm package's archive; with an install script that makes the file ``~/ran`` when `script` is set."""
+    """The npm package's archive; with an install script that makes ``~/ran`` when `script` is set."""
     package = {"name": NPM_NAME, "version": VERSION, "bin": {"pinned-server": "dist/server.js"}}
     if script:
         package["scripts"] = {
