@@ -14,7 +14,7 @@ from tool_router.args.bind import Binding, bind
 from tool_router.args.clarity import doubts_of
 from tool_router.args.coerce import coerce
 from tool_router.args.fit import Scene
-from tool_router.args.flags import flag, is_flag, written
+from tool_router.args.flags import is_flag, read_flags, written
 from tool_router.args.freetext import free_text
 from tool_router.args.meaning import Meaning
 from tool_router.args.model import Draft, Invalid, Source, Value
@@ -108,9 +108,10 @@ def _filled(
         fit = binding.fit
         values[slots[index].name] = Value(fit.value, fit.span.source, fit.span.text)
     used = [(b.fit.span.start, b.fit.span.end) for b in bindings.values() if b.fit.span.source is Source.TASK]
+    flags = read_flags([slot for slot in slots if slot.name not in values], readings[0], tool_stems)
     for slot in slots:
         if is_flag(slot) and slot.name not in values:
-            read_flag = flag(slot, readings[0], tool_stems)
+            read_flag = flags.get(slot.name)
             if read_flag is not None:
                 values[slot.name] = Value(written(read_flag.value, slot), Source.TASK, read_flag.evidence)
                 used.append((read_flag.start, read_flag.end))

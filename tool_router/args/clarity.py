@@ -13,6 +13,7 @@ from tool_router.args.meaning import Meaning
 from tool_router.args.slots import Slot
 from tool_router.args.span import Kind, Span
 from tool_router.args.spans import Reading
+from tool_router.args.spans_time import WEEKDAYS
 from tool_router.args.words import is_function_word, stem
 
 LEAST_SCORE = 0.45
@@ -30,6 +31,8 @@ _TELLING = frozenset(
 _VERB_PLACES = frozenset(
     {".", "?", "!", ":", "to", "you", "i", "we", "please", "who", "i'd", "let", "me", "did", "does", "do"}
 )
+_DATED = frozenset({Meaning.DATE, Meaning.DATETIME})
+_DAYS = frozenset({*WEEKDAYS, "today", "tonight", "tomorrow", "yesterday", "weekend"})
 _FORMAL = frozenset(
     {Kind.NUMBER, Kind.PATH, Kind.URL, Kind.EMAIL, Kind.DATE, Kind.TIME, Kind.JSON, Kind.LIST, Kind.DURATION}
 )
@@ -66,6 +69,8 @@ def doubts_of(
         vocabulary: stems of the words the tool uses of itself and its parameters.
     """
     found = list(_unsure(slots, bindings))
+    if any(slot.meaning in _DATED for slot in slots):
+        found.extend(_undated(reading, used))
     if open_slots:
         found.extend(_unused(reading, used, vocabulary))
         if not found and any(map(_worded, open_slots)):
@@ -80,11 +85,21 @@ def _unsure(slots: Sequence[Slot], bindings: Mapping[int, Binding]) -> Iterator[
             yield f"{name}: {fit.doubt}."
         elif fit.score < LEAST_SCORE and (binding.margin < SURE_MARGIN or fit.span.kind not in _FORMAL):
             yield f"{name}: {fit.span.text!r} was taken by its form alone."
+        elif fit.span.kind is Kind.LIST and fit.span.items[0].kind is Kind.PHRASE:
+            yield f"{name}: the list {fit.span.text!r} may hold more than its values."
         elif fit.unsupported:
             yield f"{name}: nothing says that {fit.span.text!r} is this end and not the other."
         elif binding.margin < LEAST_MARGIN and not _parts(binding):
             other = f"{binding.rival.span.text!r}" if binding.rival else "nothing"
             yield f"{name}: {fit.span.text!r} or {other}?"
+
+
+def _undated(reading: Reading, used: Sequence[tuple[int, int]]) -> Iterator[str]:
+    """A day that was spoken of but not read as a date, beside a parameter that takes one."""
+    for word in reading.words:
+        if word.text.lower() in _DAYS and not _touches(used, word.start, word.end):
+            yield f"{word.text!r} was not read as a date."
+            return
 
 
 def _parts(binding: Binding) -> bool:

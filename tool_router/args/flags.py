@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +48,17 @@ def _spellings(slot: Slot) -> dict[bool, Any]:
     """The enum's members for true and false; empty unless it has both and nothing else but a "don't care"."""
     found = {_WORDS[str(member).lower()]: member for member in slot.enum if str(member).lower() in _WORDS}
     return found if len(found) == 2 and len(slot.enum) <= 3 else {}
+
+
+def read_flags(slots: Sequence[Slot], reading: Reading, tool_stems: frozenset[str]) -> dict[str, Flag]:
+    """The flags a text sets or clears, by parameter name.
+
+    A word that speaks of several flags without naming one of them whole ("cleaning" for ``cleans_home`` and
+    ``cleans_office``) sets none.
+    """
+    found = {slot.name: one for slot in slots if is_flag(slot) and (one := flag(slot, reading, tool_stems))}
+    spoken = Counter(one.start for one in found.values() if one.share < 1)
+    return {name: one for name, one in found.items() if one.share == 1 or spoken[one.start] == 1}
 
 
 def flag(slot: Slot, reading: Reading, tool_stems: frozenset[str]) -> Flag | None:

@@ -58,7 +58,7 @@ _HEADS: Mapping[str, Meaning] = {
         Meaning.IDENTIFIER: "id uuid guid identifier number code key isbn sku ticker symbol vin",
         Meaning.TEXT: "message text content body comment note prompt question sentence input statement "
         "description caption paragraph thought observation",
-        Meaning.QUERY: "query q search keyword keywords topic term terms",
+        Meaning.QUERY: "query q search",
         Meaning.LANGUAGE: "language lang",
         Meaning.CURRENCY: "currency",
         Meaning.UNIT: "unit units",

@@ -15,6 +15,7 @@ _CODE_WORDS = re.compile(
     r"\b(?:codes?|IATA|ICAO|ISO|tickers?|symbols?|abbreviat\w+|acronyms?|short form|shorten\w*)\b",
     re.IGNORECASE,
 )
+_PREFIXED = re.compile(r"\bformat(?:ted)?\b[^.]{0,40}['\"][a-z]+:[A-Za-z]")
 _OR_NAME = re.compile(r"\bnames?\b", re.IGNORECASE)
 _MAX_LENGTH = 4_000
 """Characters of a text value; a longer one is a document that was not written to be cut out of a task."""
@@ -57,6 +58,7 @@ _NAME_FITS = {Kind.NAME: 0.42, Kind.IDENTIFIER: 0.25}
 """What fits a parameter that asks for the name of something."""
 _FRAMED_TEXT = 0.5
 _PLACE_PARTS = frozenset({"city", "country", "state", "county", "region", "province", "town", "district"})
+_FREE = frozenset({Kind.NAME, Kind.PHRASE, Kind.QUOTED, Kind.TEXT})
 _ZONED = frozenset({Kind.NAME, Kind.PHRASE, Kind.QUOTED, Kind.REPO, Kind.PATH})
 _MOMENTS = frozenset({Kind.DATE, Kind.DATETIME, Kind.TIME})
 
@@ -80,6 +82,8 @@ def text(span: Span, slot: Slot) -> Shaped | None:
     value, doubt = _written(span, slot)
     if span.kind in (Kind.NAME, Kind.PHRASE) and _wants_code(slot, value):
         doubt = "the description asks for a code"
+    elif span.kind in _FREE and _wants_prefix(slot, value):
+        doubt = "the description shows a form of its own"
     return Shaped(value, fit, doubt) if value else None
 
 
@@ -119,6 +123,11 @@ def _repository(span: Span, slot: Slot) -> Shaped | None:
     return (
         Shaped(span.text, 0.5) if slot.meaning in (Meaning.PATH, Meaning.OTHER, Meaning.IDENTIFIER) else None
     )
+
+
+def _wants_prefix(slot: Slot, value: str) -> bool:
+    """Whether the description shows values like 'track:Name' and this one is not of that form."""
+    return ":" not in value and _PREFIXED.search(slot.description) is not None
 
 
 def _wants_code(slot: Slot, value: str) -> bool:
