@@ -20,6 +20,10 @@ _PREPOSITIONS = frozenset(
     """of in on at by for from to with into about between near around through during before after until
     since within via per as and or starting over under against""".split()
 )
+_APART = frozenset("in to for from on at by over under into".split())
+_ACROSS = 0.9
+"""What remains of a cue on the far side of a preposition that is not "of" or "with"."""
+_TELLING = frozenset({"called", "named", "titled", "starting", "ending", "using"})
 _DECAY = (1.0, 0.85, 0.65, 0.45)
 _SOLID = frozenset(
     {
@@ -94,7 +98,7 @@ class Surroundings:
 
     def _before(self, first: int) -> dict[str, float]:
         found: dict[str, float] = {}
-        distance = 0
+        distance, damping = 0, 1.0
         for index in range(first - 1, max(first - 12, -1), -1):
             word = self._words[index]
             if word.text in _STOPS or "\n" in self._reading.text[word.end : self._words[index + 1].start]:
@@ -108,16 +112,11 @@ class Surroundings:
                 break
             if not word.is_word:
                 continue
-            if is_function_word(low) and low not in (
-                "called",
-                "named",
-                "titled",
-                "starting",
-                "ending",
-                "using",
-            ):
+            if low in _APART:
+                damping = _ACROSS
+            if is_function_word(low) and low not in _TELLING:
                 continue
-            found.setdefault(word.stem, _DECAY[distance])
+            found.setdefault(word.stem, damping * _DECAY[distance])
             distance += 1
             if distance >= len(_DECAY):
                 break

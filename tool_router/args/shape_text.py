@@ -54,7 +54,7 @@ _FITS: Mapping[Meaning, Mapping[Kind, float]] = {
 }  # fmt: skip
 
 
-_NAME_FITS = {Kind.NAME: 0.42, Kind.IDENTIFIER: 0.25}
+_NAME_FITS = {Kind.NAME: 0.42, Kind.IDENTIFIER: 0.35}
 """What fits a parameter that asks for the name of something."""
 _FRAMED_TEXT = 0.5
 _PLACE_PARTS = frozenset({"city", "country", "state", "county", "region", "province", "town", "district"})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’](?!s\b)[^\W\d_]+)?|\d+|['’]s\b|[^\w\s]")
 _IDENTIFIER_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+|\d+")
@@ -55,6 +56,7 @@ def is_function_word(word: str) -> bool:
 _CONTRACTED = frozenset(
     "don doesn didn can won isn aren wasn weren couldn wouldn shouldn haven hasn ain".split()
 )
+_LONGEST = 40
 _DOUBLED = re.compile(r"([bdgklmnprt])\1$")
 
 
@@ -100,6 +102,12 @@ def split_identifier(name: str) -> tuple[str, ...]:
 
 def stem(word: str) -> str:
     """A comparable form of one word: lower case, without the commonest English endings."""
+    return _stemmed(word) if len(word) <= _LONGEST else word.lower()
+
+
+@lru_cache(maxsize=4096)
+def _stemmed(word: str) -> str:
+    """`stem` of a word of ordinary length; remembered, because schemas and tasks share a small vocabulary."""
     low = word.lower()
     if len(low) <= 3 or not low.isalpha():
         return low
