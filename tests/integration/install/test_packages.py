@@ -130,7 +130,7 @@ async def test_an_interrupted_installation_leaves_nothing_and_no_process(
     with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(resolver.resolve, spec, Messages())
-            await anyio.to_thread.run_sync(machine.registry.archive_wanted.wait)
+            assert await anyio.to_thread.run_sync(machine.registry.archive_wanted.wait, 60)
             assert len(machine.left_behind()) == 1
             tasks.cancel_scope.cancel()
 
@@ -147,7 +147,7 @@ async def test_two_routers_at_once_install_once(spec: ServiceSpec, machine: Mach
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(machine.resolver().resolve, spec, progress[0])
-        await anyio.to_thread.run_sync(machine.registry.archive_wanted.wait)
+        assert await anyio.to_thread.run_sync(machine.registry.archive_wanted.wait, 60)
         tasks.start_soon(machine.other_router().resolve, spec, progress[1])
         await progress[1].first.wait()
         machine.registry.deliver.set()
@@ -175,7 +175,7 @@ async def test_what_a_killed_router_left_is_removed(machine: Machine) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    await anyio.to_thread.run_sync(machine.registry.archive_wanted.wait)
+    assert await anyio.to_thread.run_sync(machine.registry.archive_wanted.wait, 60)
     process.kill()
     await process.wait()
     assert len(machine.left_behind()) == 1
