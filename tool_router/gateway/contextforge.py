@@ -81,7 +81,9 @@ class ContextForgeGateway:
                     headers,
                     connect_timeout_s=connect_timeout_s,
                     read_timeout_s=call_timeout_s,
-                )
+                ),
+                # On 2026-07-28, which 1.1.0 speaks, it relays no progress; on 2025-11-25 it does.
+                mode="legacy",
             )
         self._log = structlog.get_logger()
 
