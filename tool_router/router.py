@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -30,6 +31,10 @@ REFRESH_FOR_NAME_S = 5.0
 
 STALE_FOR_NAME_S = 10.0
 """A younger catalog is not read again for an unknown name: a confused caller must not flood a gateway."""
+
+
+def _local_time() -> datetime:
+    return datetime.now(UTC).astimezone()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ class Router:
         selector: ranks it.
         gateway: calls tools; guarded by breakers and a deadline.
         clock: monotonic seconds.
+        now: the person's wall clock, which "tomorrow" is read by.
     """
 
     def __init__(
@@ -96,12 +102,14 @@ class Router:
         selector: Selector,
         gateway: Gateway,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = _local_time,
     ) -> None:
         self._settings = settings
         self._keeper = keeper
         self._selector = selector
         self._gateway = gateway
         self._clock = clock
+        self._now = now
         policy = settings.policy
         self._thresholds = Thresholds(policy.read, policy.write, policy.destructive, policy.no_match)
         # Imported here because it loads rich, which would delay `initialize`.
@@ -207,7 +215,7 @@ class Router:
                 f"{tool.id} can't be called: {reason}", "Run `tool-router doctor` for what to do."
             )
         started = time.perf_counter()
-        draft = build(tool, request.task, request.context, request.arguments)
+        draft = build(tool, request.task, request.context, request.arguments, self._now())
         ms["arguments"] = (time.perf_counter() - started) * 1000
         named = request.tool is not None and request.arguments is not None
         return decide(tool, draft, effect_of(tool), self._settings.policy.confirm, named=named)

@@ -1,28 +1,21 @@
-"""Embeddings from an Ollama host. Whatever goes wrong there is a ProviderError with a reason."""
+"""Embeddings from an Ollama host."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import httpx
-import numpy as np
-import ollama
-from pydantic import ValidationError
+from anyio import to_thread
 
-from tool_router.ai.provider import Vectors
+from tool_router.ai.models import SUGGESTED, configured, described, preferred
+from tool_router.ai.provider import EmbeddingModel, Vectors
 from tool_router.errors import ProviderError
 
-PREFERRED = ("nomic-embed-text", "mxbai-embed-large", "bge-m3", "snowflake-arctic-embed", "all-minilm")
-"""Embedding models by family, best first, taken when no model is configured and one of them is pulled."""
+if TYPE_CHECKING:
+    from tool_router.ai.ollama_http import OllamaHttp
 
-SUGGESTED = "all-minilm"
-"""What is suggested when none is pulled: 46 MB, about 20 ms a query on an ordinary CPU."""
-
-LIMIT_S = 120.0
-"""The longest any request to the host may take; a query has its own, shorter limit."""
-
-T = TypeVar("T")
+_MOST_ASKED = 20
+"""How many models of unknown families are asked whether they embed."""
 
 
 class OllamaProvider:
@@ -30,63 +23,72 @@ class OllamaProvider:
 
     Args:
         host: its address; empty is Ollama's own default.
-        model: the model to use; empty takes the first of `PREFERRED` that is pulled.
+        model: the model to use; empty takes the preferred one among those that are pulled.
     """
 
     def __init__(self, host: str = "", model: str = "") -> None:
-        self._client = ollama.AsyncClient(host or None, timeout=httpx.Timeout(LIMIT_S, connect=5.0))
-        self._model = model
+        self._host = host
+        self._wanted = model.strip()
+        self._http: OllamaHttp | None = None
 
-    async def model(self) -> str:
-        """The configured model, or the best one that is pulled.
+    async def model(self) -> EmbeddingModel:
+        """The configured model, or the preferred one of those that are pulled.
 
         Raises:
-            ProviderError: the host can't be asked (refused, timeout, ...), or has no embedding model.
+            ProviderError: the host can't be asked (refused, timeout, ...), or has no such model.
         """
-        if self._model:
-            return self._model
-        listing = await self._asked(self._client.list())
-        pulled = [entry.model for entry in listing.models if entry.model]
-        for family in PREFERRED:
-            for name in pulled:
-                if name.split(":", 1)[0] == family:
-                    return name
+        http = await self._opened()
+        pulled = await http.pulled()
+        if self._wanted:
+            found = configured(self._wanted, pulled)
+            if found is None:
+                raise ProviderError(
+                    "model_missing",
+                    f"Ollama does not have {self._wanted}.",
+                    f"Run `ollama pull {self._wanted}`.",
+                )
+            return found
+        found = preferred(pulled)
+        if found is not None:
+            return found
+        for model in pulled[:_MOST_ASKED]:
+            if await http.embeds(model.name):
+                return described(model)
         raise ProviderError(
             "model_missing", "Ollama has no embedding model.", f"Run `ollama pull {SUGGESTED}`."
         )
 
-    async def embed(self, texts: Sequence[str], model: str) -> Vectors:
+    async def embed(self, texts: Sequence[str], model: EmbeddingModel) -> Vectors:
         """One vector for each text.
 
         Raises:
             ProviderError: refused, timeout, model_missing, malformed or http_<status>.
         """
-        answer = await self._asked(self._client.embed(model=model, input=list(texts)))
-        try:
-            vectors = np.asarray(answer.embeddings, np.float32)
-        except (ValueError, TypeError) as error:
-            raise ProviderError("malformed", f"Ollama's vectors differ in length: {error}.") from error
-        if vectors.ndim != 2 or len(vectors) != len(texts) or not vectors.shape[1]:
-            raise ProviderError("malformed", f"Ollama gave {len(vectors)} vectors for {len(texts)} texts.")
-        if not np.isfinite(vectors).all():
-            raise ProviderError("malformed", "Ollama's vectors hold values that are no numbers.")
-        return vectors
+        http = await self._opened()
+        return await http.embed(texts, model.name)
 
-    async def _asked(self, answer: Awaitable[T]) -> T:
-        try:
-            return await answer
-        except ollama.ResponseError as error:
-            if error.status_code == 404:
-                wanted = self._model or SUGGESTED
-                raise ProviderError(
-                    "model_missing", f"Ollama says: {error.error}.", f"Run `ollama pull {wanted}`."
-                ) from error
-            raise ProviderError(f"http_{error.status_code}", f"Ollama says: {error.error[:200]}.") from error
-        except (ConnectionError, httpx.ConnectError) as error:
-            raise ProviderError("refused", "Ollama can't be reached.", "Start it: `ollama serve`.") from error
-        except httpx.TimeoutException as error:
-            raise ProviderError("timeout", "Ollama did not answer in time.") from error
-        except (httpx.HTTPError, ValidationError, ValueError, TypeError, KeyError) as error:
-            raise ProviderError(
-                "malformed", f"Ollama's answer can't be read: {type(error).__name__}."
-            ) from error
+    async def aclose(self) -> None:
+        """Close the connections."""
+        http, self._http = self._http, None
+        if http is not None:
+            await http.aclose()
+
+    async def _opened(self) -> OllamaHttp:
+        if self._http is None:
+            http = await to_thread.run_sync(_open, self._host, abandon_on_cancel=True)
+            self._http = self._http or http
+        return self._http
+
+
+def _open(host: str) -> OllamaHttp:
+    try:
+        # Importing ollama reads OLLAMA_HOST and the proxy variables, and fails where they make no sense.
+        from tool_router.ai.ollama_http import OllamaHttp
+
+        return OllamaHttp(host)
+    except (ImportError, ValueError) as error:
+        raise ProviderError(
+            "unusable",
+            f"Ollama's client can't be used: {error}.",
+            "Check relevance.host, OLLAMA_HOST and the proxy variables.",
+        ) from error

@@ -1,67 +1,238 @@
-"""The keyword score: BM25F over a tool's fields, on numpy postings."""
+"""The keyword score: BM25F over a tool's fields, on numpy postings, with rapidfuzz for words nobody wrote."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from rapidfuzz import fuzz, process
 
 from tool_router.catalog.model import Tool
 from tool_router.scoring.fields import texts_of
 from tool_router.scoring.text import terms
+from tool_router.scoring.vocabulary import FUNCTION_TERMS, GENERIC_SERVER_TERMS, VERB_CLASSES
 
 Floats = NDArray[np.float32]
 
-FIELD_WEIGHTS = {
+FIELD_WEIGHTS: Mapping[str, float] = {
     "name": 3.0,
-    "title": 1.5,
-    "server": 1.5,
-    "description": 1.0,
-    "parameters": 0.6,
-    "parameter_texts": 0.4,
-    "choices": 0.2,
+    "title": 1.0,
+    "server": 2.0,
+    "description": 2.1,
+    "parameters": 0.98,
+    "parameter_texts": 0.69,
+    "choices": 0.56,
 }
-K1 = 1.2
+"""How much a word counts where it stands (BM25F, Robertson and Zaragoza 2009), chosen on the dev data."""
+
+LENGTH_NORMS: Mapping[str, float] = {
+    "name": 0.4,
+    "title": 0.48,
+    "server": 0.2,
+    "description": 0.6,
+    "parameters": 0.95,
+    "parameter_texts": 0.95,
+    "choices": 0.8,
+}
+"""How much a long field dilutes its words, 0 to 1 (the b of BM25F)."""
+
+K1 = 0.28
+"""Saturation: the share of a term's weight that one plain mention gives is tf / (tf + K1)."""
+
+PAIR_WEIGHT = 0.5
+"""Weight of two content words that stand side by side, in the task as in the tool, beside their own."""
+
+MAX_TERMS = 400
 MAX_TASK_CHARS = 20_000
-CONTEXT_WEIGHT = 0.3
+CONTEXT_WEIGHT = 0.25
+FUNCTION_WEIGHT = 0.15
+VALUE_WEIGHT = 0.35
+"""Weight of words inside quotes, addresses and paths: values for a tool more often than its subject."""
+VERB_WEIGHT = 0.383
+"""Weight of a verb that means nearly the same as one in the task."""
+FUZZY_WEIGHT = 0.6
+FUZZY_CUTOFF = 84.0
+"""Least rapidfuzz ratio (0-100) at which an unknown word is taken for a known one."""
+NAME_BONUS = 0.25
+"""Added where the task spells a tool's name of at least two words."""
+COVERAGE_WEIGHT = 0.128
+"""Added in proportion to how much of a tool's name the task speaks of."""
+SERVER_BONUS = 0.07
+"""Added where the task names the tool's server."""
+
+_VALUE = re.compile(
+    r"\"[^\"\n]{1,300}\"|(?<!\w)'[^'\n]{1,300}'(?!\w)|`[^`\n]{1,300}`|\b[a-z]+://\S+|(?:~|\.{0,2})/[\w./-]+|[\w.+-]+@[\w.-]+"
+)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KeywordIndex:
-    """An immutable index over the tools of one catalog."""
+    """An immutable index over the tools of one catalog.
+
+    Attributes:
+        size: how many tools.
+        postings: for each term the tools that have it and its saturated weight there, in [0, 1).
+        idf: for each term how telling it is.
+        unseen_idf: the same for a term no tool has.
+    """
 
     size: int
-    postings: dict[str, tuple[NDArray[np.int32], Floats]]
+    postings: Mapping[str, tuple[NDArray[np.int32], Floats]]
+    idf: Mapping[str, float]
+    unseen_idf: float
+    vocabulary: tuple[str, ...]
+    names: Mapping[tuple[str, ...], NDArray[np.int32]]
+    servers: Mapping[tuple[str, ...], NDArray[np.int32]]
+    name_shares: Mapping[str, tuple[NDArray[np.int32], Floats]]
 
     @classmethod
     def build(cls, tools: Sequence[Tool]) -> KeywordIndex:
         """Index the tools; positions in every result are positions in `tools`."""
         weights: dict[str, dict[int, float]] = {}
-        for position, tool in enumerate(tools):
-            texts = texts_of(tool)
-            for field, weight in FIELD_WEIGHTS.items():
-                for term in set(terms(getattr(texts, field))):
-                    postings = weights.setdefault(term, {})
-                    postings[position] = postings.get(position, 0.0) + weight
+        texts = [texts_of(tool) for tool in tools]
+        fields = {name: [_counted(getattr(text, name), name) for text in texts] for name in FIELD_WEIGHTS}
+        for name, counts in fields.items():
+            lengths = np.array(
+                [sum(n for term, n in count.items() if " " not in term) for count in counts], np.float32
+            )
+            filled = lengths[lengths > 0]
+            mean = float(filled.mean()) if filled.size else 1.0
+            b, weight = LENGTH_NORMS[name], FIELD_WEIGHTS[name]
+            for position, count in enumerate(counts):
+                scale = weight / (1 - b + b * float(lengths[position]) / mean)
+                for term, frequency in count.items():
+                    found = weights.setdefault(term, {})
+                    found[position] = found.get(position, 0.0) + scale * min(frequency, 4)
         size = len(tools)
-        packed: dict[str, tuple[NDArray[np.int32], Floats]] = {}
+        postings: dict[str, tuple[NDArray[np.int32], Floats]] = {}
+        idf: dict[str, float] = {}
         for term, found in weights.items():
             frequencies = np.fromiter(found.values(), np.float32, len(found))
-            idf = np.log1p((size - len(found) + 0.5) / (len(found) + 0.5))
-            packed[term] = (
+            idf[term] = float(np.log1p((size - len(found) + 0.5) / (len(found) + 0.5)))
+            postings[term] = (
                 np.fromiter(found.keys(), np.int32, len(found)),
-                (idf * frequencies / (K1 + frequencies)).astype(np.float32),
+                (frequencies / (K1 + frequencies)).astype(np.float32),
             )
-        return cls(size, packed)
+        vocabulary = tuple(t for t in postings if len(t) > 3 and not t.isdecimal() and " " not in t)
+        names = _positions([tuple(terms(tool.name)) for tool in tools], least=2)
+        servers = _positions([_server_terms(tool.server) for tool in tools], least=1)
+        unseen = float(np.log1p((size + 0.5) / 0.5))
+        shares = _name_shares(fields["name"], idf)
+        return cls(size, postings, idf, unseen, vocabulary, names, servers, shares)
 
     def scores(self, task: str, context: str = "") -> Floats:
-        """Score every tool for a task, in [0, 1], in the order of the tools."""
+        """Score every tool for a task, in [0, 1], in the order of the tools.
+
+        The score is the share of the task's weight that the tool's text covers, plus the bonus for a name.
+        """
         totals = np.zeros(self.size, np.float32)
-        asked = dict.fromkeys(terms(context[:MAX_TASK_CHARS]), CONTEXT_WEIGHT)
-        asked.update(dict.fromkeys(terms(task[:MAX_TASK_CHARS]), 1.0))
+        if not self.size:
+            return totals
+        asked = self._asked(task, context)
+        whole = 0.0
         for term, weight in asked.items():
+            mass = weight * self.idf.get(term, self.unseen_idf)
+            if " " not in term:
+                whole += mass
             if (found := self.postings.get(term)) is not None:
-                totals[found[0]] += weight * found[1]
-        return (totals / (totals + 10.0)).astype(np.float32)
+                totals[found[0]] += mass * found[1]
+        if whole > 0:
+            totals /= whole
+        for term, weight in asked.items():
+            if (found := self.name_shares.get(term)) is not None:
+                totals[found[0]] += COVERAGE_WEIGHT * weight * found[1]
+        self._mentions(task, totals)
+        return np.clip(totals, 0.0, 1.0, out=totals)
+
+    def mentions(self, task: str, position: int) -> bool:
+        """Whether the task spells the name or the server of the tool at a position."""
+        return any(position in found for found, _ in self._spelled(task))
+
+    def _asked(self, task: str, context: str) -> dict[str, float]:
+        """The weight of each term that is asked for."""
+        task = task[:MAX_TASK_CHARS]
+        asked: dict[str, float] = {}
+        spoken = _VALUE.sub(" ", task)
+        for text, weight in ((spoken, 1.0), (task, VALUE_WEIGHT), (context[:MAX_TASK_CHARS], CONTEXT_WEIGHT)):
+            for term in terms(text)[:MAX_TERMS]:
+                share = weight * (FUNCTION_WEIGHT if term in FUNCTION_TERMS else 1.0)
+                if share > asked.get(term, 0.0):
+                    asked[term] = share
+        for term, weight in list(asked.items()):
+            for sibling in VERB_CLASSES.get(term, ()):
+                if sibling in self.postings:
+                    asked.setdefault(sibling, weight * VERB_WEIGHT)
+            if term not in self.postings and len(term) > 3 and not term.isdecimal():
+                self._resolve(term, weight, asked)
+        asked |= {pair: PAIR_WEIGHT for pair in _pairs(terms(spoken)[:MAX_TERMS]) if pair in self.postings}
+        return asked
+
+    def _resolve(self, term: str, weight: float, asked: dict[str, float]) -> None:
+        """Take a word no tool has for the most similar one that some tool has."""
+        known = process.extractOne(term, self.vocabulary, scorer=fuzz.ratio, score_cutoff=FUZZY_CUTOFF)
+        if known is not None:
+            del asked[term]
+            asked.setdefault(known[0], weight * FUZZY_WEIGHT)
+
+    def _mentions(self, task: str, totals: Floats) -> None:
+        """Add the bonus of tools and servers that the task spells."""
+        for found, bonus in self._spelled(task):
+            totals[found] += bonus
+
+    def _spelled(self, task: str) -> Iterator[tuple[NDArray[np.int32], float]]:
+        """The tools whose name or server the task spells, with the bonus for it; each name once."""
+        asked = terms(task[:MAX_TASK_CHARS])[:MAX_TERMS]
+        runs = {tuple(asked[start : start + n]) for n in range(1, 7) for start in range(len(asked) - n + 1)}
+        for run in runs:
+            if (found := self.names.get(run)) is not None:
+                yield found, NAME_BONUS
+            if (found := self.servers.get(run)) is not None:
+                yield found, SERVER_BONUS
+
+
+def _counted(text: str, field: str) -> Counter[str]:
+    """The terms of a text with their frequencies; of the telling fields the pairs of neighbours, too."""
+    found = terms(text)
+    counted = Counter(found)
+    if field in ("name", "description"):
+        counted.update(_pairs(found))
+    return counted
+
+
+def _pairs(found: Sequence[str]) -> list[str]:
+    """Content words side by side, function words between them left out."""
+    content = [term for term in found if term not in FUNCTION_TERMS]
+    return [f"{one} {other}" for one, other in pairwise(content)]
+
+
+def _server_terms(server: str) -> tuple[str, ...]:
+    return tuple(term for term in terms(server) if term not in GENERIC_SERVER_TERMS)
+
+
+def _name_shares(
+    names: Sequence[Counter[str]], idf: Mapping[str, float]
+) -> dict[str, tuple[NDArray[np.int32], Floats]]:
+    """For each term the tools with it in their name, and its share of that name's weight."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    for position, name in enumerate(names):
+        words = [term for term in name if " " not in term]
+        whole = sum(idf[term] for term in words)
+        for term in words:
+            found.setdefault(term, []).append((position, idf[term] / whole))
+    return {
+        term: (np.array([row[0] for row in rows], np.int32), np.array([row[1] for row in rows], np.float32))
+        for term, rows in found.items()
+    }
+
+
+def _positions(keys: Sequence[tuple[str, ...]], least: int) -> dict[tuple[str, ...], NDArray[np.int32]]:
+    found: dict[tuple[str, ...], list[int]] = {}
+    for position, key in enumerate(keys):
+        if len(key) >= least:
+            found.setdefault(key, []).append(position)
+    return {key: np.array(positions, np.int32) for key, positions in found.items()}

@@ -1,0 +1,129 @@
+"""Requests to one Ollama host, with every way to fail turned into a ProviderError.
+
+Imports ollama and httpx, which takes a few hundred milliseconds: `ollama.py` loads it in a worker thread.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
+
+import httpx
+import numpy as np
+import ollama
+
+from tool_router.ai.models import SUGGESTED, Pulled
+from tool_router.ai.provider import Vectors
+from tool_router.errors import ProviderError
+
+LIMIT_S = 120.0
+"""The longest any request may take, whatever its caller allows: loading a large model from a slow disk."""
+
+_CONNECT_S = 5.0
+_KEEP_ALIVE = "30m"
+"""How long the host keeps the model loaded after a request. Its default of five minutes would let the first
+task after every pause wait for the model, longer than a request can."""
+
+_SHOWN = 200
+
+T = TypeVar("T")
+
+
+class OllamaHttp:
+    """One Ollama host."""
+
+    def __init__(self, host: str) -> None:
+        """Prepare a client; nothing is sent.
+
+        Args:
+            host: as in OLLAMA_HOST; empty takes that variable, then Ollama's default.
+
+        Raises:
+            ValueError: the address can't be read.
+        """
+        timeout = httpx.Timeout(LIMIT_S, connect=_CONNECT_S)
+        client = ollama.AsyncClient(host or None, timeout=timeout)
+        address: str = client._client.base_url.host  # pyright: ignore[reportPrivateUsage] - only the client knows what OLLAMA_HOST came to
+        if _is_loopback(address):
+            # A proxy from the environment can't reach this machine's loopback interface.
+            client = ollama.AsyncClient(host or None, timeout=timeout, trust_env=False)
+        self._client = client
+
+    async def pulled(self) -> list[Pulled]:
+        """The models the host has.
+
+        Raises:
+            ProviderError: it could not be asked.
+        """
+        listing = await self._asked(self._client.list())
+        return [Pulled(entry.model, entry.digest or "") for entry in listing.models if entry.model]
+
+    async def embeds(self, name: str) -> bool:
+        """Whether the host says that a model embeds; False when it does not say.
+
+        Raises:
+            ProviderError: it could not be asked.
+        """
+        shown = await self._asked(self._client.show(name), name)
+        return "embedding" in (shown.capabilities or ())
+
+    async def embed(self, texts: Sequence[str], name: str) -> Vectors:
+        """One finite vector for each text.
+
+        Raises:
+            ProviderError: refused, timeout, model_missing, malformed or http_<status>.
+        """
+        request = self._client.embed(model=name, input=list(texts), keep_alive=_KEEP_ALIVE)
+        answer = await self._asked(request, name)
+        try:
+            vectors = np.asarray(answer.embeddings, np.float32)
+        except (ValueError, TypeError) as error:
+            raise ProviderError("malformed", "Ollama's vectors differ in length.") from error
+        if len(vectors) != len(texts):
+            raise ProviderError("malformed", f"Ollama gave {len(vectors)} vectors for {len(texts)} texts.")
+        if vectors.ndim != 2 or not vectors.shape[1]:
+            raise ProviderError("malformed", "Ollama gave empty vectors.")
+        if not np.isfinite(vectors).all():
+            raise ProviderError("malformed", "Ollama's vectors hold values that are no numbers.")
+        return vectors
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def _asked(self, answer: Awaitable[T], model: str = "") -> T:
+        try:
+            return await answer
+        except ollama.ResponseError as error:
+            raise _of_status(error, model) from error
+        except (ConnectionError, httpx.ConnectError) as error:
+            raise ProviderError(
+                "refused", "Ollama refused the connection.", "Start it: `ollama serve`."
+            ) from error
+        except (httpx.TimeoutException, TimeoutError) as error:
+            raise ProviderError("timeout", "Ollama did not answer in time.") from error
+        # What the client makes of an answer that is no JSON, or JSON of another shape: it is not checked there.
+        except (httpx.HTTPError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ProviderError(
+                "malformed",
+                f"Ollama's answer can't be read ({type(error).__name__}).",
+                "Is it an Ollama host?",
+            ) from error
+
+
+def _of_status(error: ollama.ResponseError, model: str) -> ProviderError:
+    said = " ".join(str(error.error).split())[:_SHOWN]
+    # A missing route is a 404 as well, of an Ollama before 0.3.4 or of something else: it names no model.
+    if error.status_code == 404 and "model" in said:
+        return ProviderError(
+            "model_missing", f"Ollama does not have {model}.", f"Run `ollama pull {model or SUGGESTED}`."
+        )
+    return ProviderError(f"http_{error.status_code}", f"Ollama answered {error.status_code}: {said}.")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
