@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import cast
 
 import anyio
@@ -185,7 +185,9 @@ class Runner:
                     transport, client_info=Implementation(name="tool-router", version="0.1"), cache=None
                 ) as client:
                     scope.deadline = float("inf")
-                    attempt.session = ServiceSession(self.spec.name, client, lambda: _epitaph(running))
+                    attempt.session = ServiceSession(
+                        self.spec.name, client, lambda: _epitaph(running), _ended(running)
+                    )
                     self._running(began)
                     attempt.settled.set()
                     await self._until_unwanted(running)
@@ -278,6 +280,10 @@ def _epitaph(running: Running | None) -> str:
         return ""
     words = running.last_words()
     return f"{running.ending()}: {words[-1]}" if words else running.ending()
+
+
+def _ended(running: Running | None) -> Callable[[], Awaitable[None]]:
+    return anyio.sleep_forever if running is None else running.wait
 
 
 def _cause(error: BaseException) -> str:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import anyio
 from mcp import Client, MCPError
-from mcp.types import CallToolRequest, CallToolRequestParams, CallToolResult, InputRequiredResult, Tool
+from mcp.types import (
+    CONNECTION_CLOSED,
+    CallToolRequest,
+    CallToolRequestParams,
+    CallToolResult,
+    InputRequiredResult,
+    Tool,
+)
 from mcp.types import PaginatedRequestParams as Page
 from pydantic import TypeAdapter
 
@@ -15,6 +23,9 @@ from service_manager.model import Progress
 
 MAX_PAGES = 1_000
 """A listing with more pages never ends."""
+
+EXIT_S = 1.0
+"""How long the exit of a service whose streams have closed is waited for."""
 
 _ANSWER: TypeAdapter[CallToolResult | InputRequiredResult] = TypeAdapter(CallToolResult | InputRequiredResult)
 
@@ -26,12 +37,16 @@ class ServiceSession:
         name: the service, for messages.
         client: the SDK's client, open.
         ending: how the service ended and its last words; empty while it runs.
+        ended: returns when it has ended.
     """
 
-    def __init__(self, name: str, client: Client, ending: Callable[[], str]) -> None:
+    def __init__(
+        self, name: str, client: Client, ending: Callable[[], str], ended: Callable[[], Awaitable[None]]
+    ) -> None:
         self._name = name
         self._client = client
         self._ending = ending
+        self._ended = ended
 
     @property
     def protocol_version(self) -> str:
@@ -51,7 +66,7 @@ class ServiceSession:
             try:
                 page = await self._client.session.list_tools(params=Page(cursor=cursor) if cursor else None)
             except MCPError as error:
-                raise self._crash_or(error) from error
+                raise await self._crash_or(error) from error
             tools += page.tools
             cursor = page.next_cursor
             if not cursor:
@@ -73,12 +88,16 @@ class ServiceSession:
         try:
             answer = await self._client.session.send_request(request, _ANSWER, progress_callback=relay)
         except MCPError as error:
-            raise self._crash_or(error) from error
+            raise await self._crash_or(error) from error
         if isinstance(answer, InputRequiredResult):
             raise MCPError(-32603, f"{name} asks something back before it runs, which can't be relayed.")
         return answer
 
-    def _crash_or(self, error: MCPError) -> Exception:
+    async def _crash_or(self, error: MCPError) -> Exception:
+        if error.code == CONNECTION_CLOSED:
+            # Its streams close a moment before its exit code is known.
+            with anyio.move_on_after(EXIT_S):
+                await self._ended()
         ending = self._ending()
         if not ending:
             return error

@@ -5,7 +5,6 @@ Imports ollama and httpx, which takes a few hundred milliseconds: `ollama.py` lo
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
@@ -25,6 +24,9 @@ _KEEP_ALIVE = "30m"
 """How long the host keeps the model loaded after a request. Its default of five minutes would let the first
 task after every pause wait for the model, longer than a request can."""
 
+_PAST_PROXIES = {f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")}
+"""A proxy from the environment can't reach this machine's loopback interface."""
+
 _SHOWN = 200
 
 T = TypeVar("T")
@@ -43,12 +45,7 @@ class OllamaHttp:
             ValueError: the address can't be read.
         """
         timeout = httpx.Timeout(LIMIT_S, connect=_CONNECT_S)
-        client = ollama.AsyncClient(host or None, timeout=timeout)
-        address: str = client._client.base_url.host  # pyright: ignore[reportPrivateUsage] - only the client knows what OLLAMA_HOST came to
-        if _is_loopback(address):
-            # A proxy from the environment can't reach this machine's loopback interface.
-            client = ollama.AsyncClient(host or None, timeout=timeout, trust_env=False)
-        self._client = client
+        self._client = ollama.AsyncClient(host or None, timeout=timeout, mounts=_PAST_PROXIES)
 
     async def pulled(self) -> list[Pulled]:
         """The models the host has.
@@ -103,7 +100,7 @@ class OllamaHttp:
             ) from error
         except (httpx.TimeoutException, TimeoutError) as error:
             raise ProviderError("timeout", "Ollama did not answer in time.") from error
-        # What the client makes of an answer that is no JSON, or JSON of another shape: it is not checked there.
+        # What the client makes of an answer that is no JSON, or JSON of another shape.
         except (httpx.HTTPError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise ProviderError(
                 "malformed",
@@ -120,10 +117,3 @@ def _of_status(error: ollama.ResponseError, model: str) -> ProviderError:
             "model_missing", f"Ollama does not have {model}.", f"Run `ollama pull {model or SUGGESTED}`."
         )
     return ProviderError(f"http_{error.status_code}", f"Ollama answered {error.status_code}: {said}.")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

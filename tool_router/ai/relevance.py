@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,49 +10,43 @@ import anyio
 import numpy as np
 import structlog
 from cachetools import TTLCache
-from numpy.typing import NDArray
 
-from tool_router.ai.provider import RelevanceProvider, Vectors
+from tool_router.ai.catalog_embedder import CatalogEmbedder
+from tool_router.ai.provider import EmbeddingModel, RelevanceProvider, Vectors
+from tool_router.ai.trouble import Trouble
+from tool_router.ai.vectors import CatalogVectors, query_text, unit
 from tool_router.cache.store import Store
-from tool_router.catalog.model import Catalog, Tool
-from tool_router.errors import ProviderError, StoreError
+from tool_router.catalog.model import Catalog
+from tool_router.errors import ProviderError
 
-BATCH = 32
-"""Texts embedded by one request: small enough to be kept when the router ends in between."""
-
-TEXT_LIMIT = 1_000
-"""Characters of a tool's or task's text; small embedding models read 256 to 512 tokens."""
-
-REST_S = 30.0
-"""How long a provider that failed is left alone, so that not every request pays for it."""
+PROBE_LIMIT_S = 60.0
+"""How long the background waits for an answer; a host that loads a model from disk needs many seconds."""
 
 QUERY_TTL_S = 300.0
-CONTEXT_LIMIT = 300
-
-
-@dataclass(frozen=True, slots=True)
-class Relevance:
-    """Cosines in the order of the catalog's tools, or None and the reason why there are none."""
-
-    scores: NDArray[np.float32] | None
-    reason: str = ""
+_QUERIES_KEPT = 512
+_PROBE = "list the files of a folder"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Prepared:
-    fingerprint: str
-    model: str
-    matrix: Vectors
+class Relevance:
+    """Cosines in the order of the catalog's tools, or None and the reason why there are none."""
+
+    scores: Vectors | None
+    reason: str = ""
 
 
 class EmbedRelevance:
     """Scores a catalog's tools by the cosine between task and tool.
+
+    A provider that failed is left to `run`, which asks it again after a growing rest; until it answers in
+    time requests do without it at once, so that one request at most pays for each failure.
 
     Args:
         provider: embeds texts.
         store: keeps the vectors of tools, so that each text is embedded once for each model.
         query_timeout_s: the longest a request waits for the vector of its task.
         clock: monotonic seconds.
+        jitter: a random number in [0, 1).
     """
 
     def __init__(
@@ -63,43 +56,55 @@ class EmbedRelevance:
         *,
         query_timeout_s: float,
         clock: Callable[[], float] = anyio.current_time,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._provider = provider
-        self._store = store
+        self._embedder = CatalogEmbedder(provider, store)
         self._query_timeout_s = query_timeout_s
         self._clock = clock
-        self._prepared: _Prepared | None = None
-        self._progress = (0, 0)
+        self._trouble = Trouble(clock, jitter)
         self._catalog: Catalog | None = None
-        self._changed = anyio.Event()
-        self._rest_until = 0.0
-        self._reason = "the catalog's vectors are not ready yet"
-        self._queries = TTLCache[tuple[str, str], Vectors, float](512, QUERY_TTL_S, time.monotonic)
+        self._vectors: CatalogVectors | None = None
+        self._wanted = anyio.Event()
+        self._tried = anyio.Event()
+        self._queries = TTLCache[tuple[str, str], Vectors, float](_QUERIES_KEPT, QUERY_TTL_S, clock)
         self._log = structlog.get_logger()
 
     @property
     def progress(self) -> tuple[int, int]:
-        """Vectors of the catalog that are ready, and how many there will be."""
-        return self._progress
+        """Distinct texts of the catalog that have a vector, and how many there are."""
+        return self._embedder.progress
+
+    @property
+    def reason(self) -> str:
+        """Why there are no scores now; empty when there are."""
+        if self._trouble.reason:
+            return self._trouble.reason
+        vectors, catalog = self._vectors, self._catalog
+        if vectors is not None and catalog is not None and vectors.fingerprint == catalog.fingerprint:
+            return ""
+        return self._share_ready()
 
     def prepare(self, catalog: Catalog) -> None:
         """Have `run` compute the vectors of a catalog, in place of the one before."""
         self._catalog = catalog
-        self._changed.set()
+        self._want()
+
+    async def settled(self) -> str:
+        """Wait until `run` has done what was wanted, or has failed at it; return the `reason`."""
+        await self._tried.wait()
+        return self.reason
 
     async def run(self) -> None:
-        """Compute vectors in the background until cancelled; a provider that fails is asked again later."""
-        while True:
-            await self._changed.wait()
-            self._changed = changed = anyio.Event()
-            while self._catalog is not None and not changed.is_set():
-                try:
-                    await self._prepare(self._catalog)
-                    break
-                except ProviderError as error:
-                    self._rest(error)
-                with anyio.move_on_after(REST_S):
-                    await changed.wait()
+        """Compute vectors and mend the provider's failures in the background until cancelled."""
+        try:
+            while True:
+                await self._wanted.wait()
+                self._wanted = anyio.Event()
+                await self._catch_up()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._provider.aclose()
 
     async def scores(self, task: str, context: str, catalog: Catalog, budget_s: float) -> Relevance:
         """The cosine of every tool, or why there is none; never fails and never exceeds its time.
@@ -110,99 +115,115 @@ class EmbedRelevance:
             catalog: the tools to score.
             budget_s: seconds this may take; `query_timeout_s` bounds it further.
         """
-        prepared = self._prepared
-        if prepared is None or prepared.fingerprint != catalog.fingerprint:
-            done, total = self._progress
-            share = f" ({done} of {total})" if total else ""
-            return Relevance(None, f"{self._reason}{share}")
-        if not task.strip():
+        vectors = self._vectors
+        if vectors is None or vectors.fingerprint != catalog.fingerprint:
+            return Relevance(None, self._trouble.reason or self._share_ready())
+        text = query_text(task, context, vectors.model)
+        if not text:
             return Relevance(None, "the task is empty")
-        if self._clock() < self._rest_until:
-            return Relevance(None, self._reason)
+        query = self._queries.get((vectors.model.key, text))
+        if query is None:
+            if self._trouble.reason:
+                return Relevance(None, self._trouble.reason)
+            query = await self._ask(text, vectors, budget_s)
+            if query is None:
+                return Relevance(None, self._trouble.reason or "no time was left to embed the task")
+            self._queries[vectors.model.key, text] = query
+        return Relevance(vectors.cosines(query))
+
+    async def _ask(self, text: str, vectors: CatalogVectors, budget_s: float) -> Vectors | None:
+        """The unit vector of a query, or None with the trouble noted."""
         limit_s = min(budget_s, self._query_timeout_s)
-        vector = None
         with anyio.move_on_after(limit_s):
             try:
-                vector = await self._query(_query_text(task, context), prepared.model)
+                return await self._embed_query(text, vectors.model, vectors.dimension)
             except ProviderError as error:
-                self._rest(error)
-                return Relevance(None, self._reason)
-        if vector is None:
-            self._rest(ProviderError("timeout", f"Ollama did not answer within {limit_s:g} s."))
-            return Relevance(None, self._reason)
-        if len(vector) != prepared.matrix.shape[1]:
+                self._note(error)
+                self._want()
+                return None
+        if limit_s >= self._query_timeout_s:
+            self._note(self._too_slow())
+            self._want()
+        return None
+
+    async def _embed_query(self, text: str, model: EmbeddingModel, dimension: int) -> Vectors:
+        found = unit(await self._provider.embed([text], model))[0]
+        if len(found) != dimension:
             self._forget()
-            return Relevance(None, "the model's vectors changed their length; they are computed anew")
-        return Relevance(prepared.matrix @ vector)
+            raise ProviderError(
+                "malformed", f"Ollama's vectors have {len(found)} values now, and had {dimension}."
+            )
+        if not np.any(found):
+            raise ProviderError("malformed", "Ollama gave a vector of zeros.")
+        return found
 
-    async def _query(self, text: str, model: str) -> Vectors:
-        key = (model, text)
-        vector = self._queries.get(key)
-        if vector is None:
-            vector = _normalised(await self._provider.embed([text], model))[0]
-            self._queries[key] = vector
-        return vector
-
-    async def _prepare(self, catalog: Catalog) -> None:
-        model = await self._provider.model()
-        texts = {text_hash(text): text for text in map(tool_text, catalog.tools)}
-        known = await self._stored(model, list(texts))
-        missing = [key for key in texts if key not in known]
-        self._progress = (len(known), len(texts))
-        for start in range(0, len(missing), BATCH):
-            keys = missing[start : start + BATCH]
-            vectors = _normalised(await self._provider.embed([texts[key] for key in keys], model))
-            fresh = dict(zip(keys, vectors, strict=True))
-            known |= fresh
-            self._progress = (len(known), len(texts))
+    async def _catch_up(self) -> None:
+        """Prepare the catalog and see the provider work; rest between the tries."""
+        while True:
+            await anyio.sleep(self._trouble.rest_s)
+            catalog = self._catalog
             try:
-                await self._store.save_vectors(
-                    model, {key: vector.tobytes() for key, vector in fresh.items()}
-                )
-            except StoreError as error:
-                self._log.warning("vectors_not_kept", error=str(error))
-        rows = [known[text_hash(tool_text(tool))] for tool in catalog.tools]
-        if len({len(row) for row in rows}) > 1:
-            raise ProviderError("malformed", "The vectors of one model differ in length.")
-        matrix = np.vstack(rows) if rows else np.zeros((0, 1), np.float32)
-        self._prepared = _Prepared(catalog.fingerprint, model, matrix)
-        self._log.info("catalog_vectors_ready", model=model, tools=len(rows), embedded=len(missing))
+                with anyio.fail_after(PROBE_LIMIT_S):
+                    model = await self._provider.model()
+                if catalog is not None and not self._is_ready(catalog, model):
+                    vectors = await self._embedder.embed(catalog, model, wanted=self._still_wants(catalog))
+                    if vectors is None:
+                        continue
+                    self._vectors = vectors
+                if self._trouble.reason and self._vectors is not None:
+                    await self._probe(self._vectors)
+            except ProviderError as error:
+                self._note(error)
+            except TimeoutError:
+                self._note(ProviderError("timeout", f"Ollama did not answer within {PROBE_LIMIT_S:g} s."))
+            else:
+                if self._trouble.mended():
+                    self._log.info("relevance_recovered")
+                self._tried.set()
+                return
+            self._tried.set()
 
-    async def _stored(self, model: str, keys: list[str]) -> dict[str, Vectors]:
-        try:
-            blobs = await self._store.vectors(model, keys)
-        except StoreError as error:
-            self._log.warning("vectors_not_read", error=str(error))
-            return {}
-        return {key: np.frombuffer(blob, np.float32) for key, blob in blobs.items()}
+    async def _probe(self, vectors: CatalogVectors) -> None:
+        """See whether a query would be answered in time; the first may wait for the model to load.
 
-    def _rest(self, error: ProviderError) -> None:
-        if self._reason != str(error):
-            self._log.info("relevance_fallback", reason=error.reason, error=str(error))
-        self._reason = str(error)
-        self._rest_until = self._clock() + REST_S
+        Raises:
+            ProviderError: it would not.
+            TimeoutError: not even the first was answered.
+        """
+        with anyio.fail_after(PROBE_LIMIT_S):
+            await self._embed_query(_PROBE, vectors.model, vectors.dimension)
+        with anyio.move_on_after(self._query_timeout_s):
+            await self._embed_query(_PROBE, vectors.model, vectors.dimension)
+            return
+        raise self._too_slow()
+
+    def _is_ready(self, catalog: Catalog, model: EmbeddingModel) -> bool:
+        vectors = self._vectors
+        return vectors is not None and vectors.fingerprint == catalog.fingerprint and vectors.model == model
+
+    def _still_wants(self, catalog: Catalog) -> Callable[[], bool]:
+        return lambda: self._catalog is catalog
+
+    def _too_slow(self) -> ProviderError:
+        return ProviderError("timeout", f"Ollama did not embed the task within {self._query_timeout_s:g} s.")
+
+    def _share_ready(self) -> str:
+        done, total = self.progress
+        if not total:
+            return "the catalog's vectors are not ready yet"
+        return f"the catalog's vectors are {100 * done // total} % ready"
+
+    def _want(self) -> None:
+        """Have `run` look at the catalog and at the provider."""
+        self._tried = anyio.Event()
+        self._wanted.set()
+
+    def _note(self, error: ProviderError) -> None:
+        if self._trouble.failed(error):
+            self._log.warning("relevance_fallback", reason=error.reason, detail=str(error))
 
     def _forget(self) -> None:
-        self._prepared = None
+        """Drop the catalog's vectors, stored ones too: the model gives others now."""
+        self._vectors = None
         self._queries.clear()
-        self._changed.set()
-
-
-def tool_text(tool: Tool) -> str:
-    """What is embedded of a tool: its server, name and description."""
-    said = f"{tool.server} {tool.name}: {' '.join(tool.description.split())}"
-    return said[:TEXT_LIMIT]
-
-
-def text_hash(text: str) -> str:
-    """The key of a text's vector."""
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-
-
-def _query_text(task: str, context: str) -> str:
-    return f"{task[:TEXT_LIMIT]}\n{context[:CONTEXT_LIMIT]}".strip()
-
-
-def _normalised(vectors: Vectors) -> Vectors:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+        self._embedder.distrust_stored()

@@ -17,6 +17,7 @@ from mcp.types import Implementation, ToolListChangedNotification
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
+from service_manager.errors import ServiceManagerError
 from tool_router.errors import GatewayError, GatewayFailed, GatewayTimeout
 from tool_router.gateway.mcp_failure import Failures, answered_error, is_closed
 from tool_router.gateway.mcp_reads import Reads
@@ -27,7 +28,15 @@ CLOSE_S = 3.0
 LISTEN_AGAIN_S = 30.0
 """Pause before changes are listened for again after that stream has ended."""
 
-_OPENING_ERRORS = (MCPError, OSError, ValidationError, ValueError, RuntimeError, ExceptionGroup)
+_OPENING_ERRORS = (
+    MCPError,
+    ServiceManagerError,
+    OSError,
+    ValidationError,
+    ValueError,
+    RuntimeError,
+    ExceptionGroup,
+)
 """What the SDK raises when a connection can't be opened, and what its task groups bundle when one ends."""
 
 
@@ -100,7 +109,7 @@ class Connection:
                     "See whether it is an MCP server, and whether it is overloaded or frozen.",
                 )
         except _OPENING_ERRORS as error:
-            self._error = self.explain(error)
+            self._error = await self.explain(error)
         finally:
             if self._client is None and self._error is not None:
                 self._error.reached_tool = False
@@ -141,15 +150,15 @@ class Connection:
             self._closing.set()
             await self._done.wait()
 
-    def explain(self, error: BaseException) -> GatewayError:
+    async def explain(self, error: BaseException) -> GatewayError:
         """The failure behind an exception of the SDK."""
         opened = self._client is not None
         cause = _first_leaf(error)
         if isinstance(cause, MCPError):
-            if is_closed(cause) and (ended := self._failures.ended(opened=opened)) is not None:
+            if is_closed(cause) and (ended := await self._failures.ended(opened=opened)) is not None:
                 return ended
             return self._failures.take(cause) or answered_error(cause, self._endpoint.label)
-        return self._failures.ended(opened=opened) or GatewayFailed(
+        return await self._failures.ended(opened=opened) or GatewayFailed(
             f"The connection to {self._endpoint.label} did not hold: {type(cause).__name__}: {cause}.",
             "See its log for why.",
         )

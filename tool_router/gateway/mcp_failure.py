@@ -1,12 +1,13 @@
-"""What a failed MCP request means, and how its cause travels through the SDK. Pure."""
+"""What a failed MCP request means, and how its cause travels through the SDK."""
 
 from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+import anyio
 from mcp import MCPError
 from mcp.types import (
     CONNECTION_CLOSED,
@@ -35,6 +36,9 @@ _DATA_KEY = "tool-router/failure"
 
 _KEPT = 256
 
+LAST_WORDS_S = 0.5
+"""How long the end of the far side is waited for when its streams have ended."""
+
 
 class Failures:
     """Failures of one connection, each waiting for the request it belongs to.
@@ -46,13 +50,26 @@ class Failures:
     def __init__(self) -> None:
         self._kept: OrderedDict[str, GatewayError] = OrderedDict()
         self._ended: Callable[[bool], GatewayError] | None = None
+        self._wait: Callable[[], Awaitable[None]] | None = None
 
-    def ended_with(self, explain: Callable[[bool], GatewayError]) -> None:
-        """Say how to explain the end of the far side; told whether the connection had been opened."""
+    def ended_with(
+        self, explain: Callable[[bool], GatewayError], wait: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Say how to explain the end of the far side.
+
+        Args:
+            explain: told whether the connection had been opened.
+            wait: returns when the far side has ended whole, with its last words.
+        """
         self._ended = explain
+        self._wait = wait
 
-    def ended(self, *, opened: bool) -> GatewayError | None:
+    async def ended(self, *, opened: bool) -> GatewayError | None:
         """Why the far side ended; None when nothing is known beyond its answers."""
+        if self._wait is not None:
+            # Its streams end a moment before it does.
+            with anyio.move_on_after(LAST_WORDS_S):
+                await self._wait()
         return self._ended(opened) if self._ended else None
 
     def answer(self, error: GatewayError) -> dict[str, Any]:

@@ -141,7 +141,7 @@ class McpLink:
             try:
                 return await ask(client)
             except MCPError as error:
-                failure = connection.explain(error)
+                failure = await connection.explain(error)
                 if isinstance(failure, GatewayUnreachable | GatewayFailed | SessionLost) or is_closed(error):
                     # What comes back may have forgotten the session, or speak another era.
                     connection.drop()

@@ -20,19 +20,19 @@ from tool_router.scoring.vocabulary import FUNCTION_TERMS, GENERIC_SERVER_TERMS,
 Floats = NDArray[np.float32]
 
 FIELD_WEIGHTS: Mapping[str, float] = {
-    "name": 3.0,
+    "name": 6.0,
     "title": 1.0,
     "server": 2.0,
     "description": 2.1,
-    "parameters": 0.98,
-    "parameter_texts": 0.69,
+    "parameters": 1.17,
+    "parameter_texts": 0.59,
     "choices": 0.56,
 }
 """How much a word counts where it stands (BM25F, Robertson and Zaragoza 2009), chosen on the dev data."""
 
 LENGTH_NORMS: Mapping[str, float] = {
-    "name": 0.4,
-    "title": 0.48,
+    "name": 0.48,
+    "title": 0.58,
     "server": 0.2,
     "description": 0.6,
     "parameters": 0.95,
@@ -44,12 +44,12 @@ LENGTH_NORMS: Mapping[str, float] = {
 K1 = 0.28
 """Saturation: the share of a term's weight that one plain mention gives is tf / (tf + K1)."""
 
-PAIR_WEIGHT = 0.5
+PAIR_WEIGHT = 0.425
 """Weight of two content words that stand side by side, in the task as in the tool, beside their own."""
 
 MAX_TERMS = 400
 MAX_TASK_CHARS = 20_000
-CONTEXT_WEIGHT = 0.25
+CONTEXT_WEIGHT = 0.3
 FUNCTION_WEIGHT = 0.15
 VALUE_WEIGHT = 0.35
 """Weight of words inside quotes, addresses and paths: values for a tool more often than its subject."""
@@ -58,7 +58,7 @@ VERB_WEIGHT = 0.383
 FUZZY_WEIGHT = 0.6
 FUZZY_CUTOFF = 84.0
 """Least rapidfuzz ratio (0-100) at which an unknown word is taken for a known one."""
-NAME_BONUS = 0.25
+NAME_BONUS = 0.175
 """Added where the task spells a tool's name of at least two words."""
 COVERAGE_WEIGHT = 0.128
 """Added in proportion to how much of a tool's name the task speaks of."""
@@ -160,6 +160,9 @@ class KeywordIndex:
         spoken = _VALUE.sub(" ", task)
         for text, weight in ((spoken, 1.0), (task, VALUE_WEIGHT), (context[:MAX_TASK_CHARS], CONTEXT_WEIGHT)):
             for term in terms(text)[:MAX_TERMS]:
+                if text is task and term not in asked and term not in self.postings:
+                    # A value no tool knows of says nothing about how well a tool covers the task.
+                    continue
                 share = weight * (FUNCTION_WEIGHT if term in FUNCTION_TERMS else 1.0)
                 if share > asked.get(term, 0.0):
                     asked[term] = share

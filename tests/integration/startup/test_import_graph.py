@@ -12,7 +12,6 @@ HEAVY = [
     "rapidfuzz",
     "ollama",
     "typer",
-    "rich",
     "jsonschema",
     "snowballstemmer",
     "yaml",
