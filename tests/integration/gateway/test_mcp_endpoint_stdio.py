@@ -51,7 +51,7 @@ async def test_a_command_is_started_by_the_first_request_and_serves_the_next(mod
 async def test_a_command_that_dies_in_a_call_is_an_upstream_failure_and_starts_again() -> None:
     gateway = McpEndpointGateway(command=SERVER, cwd=str(ROOT))
     async with gateway.open():
-        with pytest.raises(UpstreamFailed, match="the disk is on fire") as caught:
+        with pytest.raises(UpstreamFailed, match=r"exit code 3\).* the disk is on fire") as caught:
             await gateway.call(tool("die"), {}, no_progress)
         assert caught.value.reached_tool
         result = await gateway.call(tool("echo"), {"text": "back"}, no_progress)
@@ -126,6 +126,32 @@ async def test_a_command_that_writes_a_lot_to_stderr_is_not_held_up() -> None:
     async with gateway.open():
         with pytest.raises(GatewayUnreachable, match="last words"):
             await gateway.list_tools()
+
+
+async def test_a_command_dies_with_the_router_even_when_that_is_killed(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    # Once spoken to, it ignores the end of its input, which would end most servers anyway.
+    script = f'read line; echo $$ > "{pid_file}.new"; mv "{pid_file}.new" "{pid_file}"; exec sleep 600'
+    router = (
+        "import anyio; from tool_router.gateway.mcp_endpoint import McpEndpointGateway as G\n"
+        "async def main():\n"
+        f"    gateway = G(command={shell(script)!r})\n"
+        "    async with gateway.open(): await gateway.check()\n"
+        "anyio.run(main)"
+    )
+    async with await anyio.open_process([sys.executable, "-c", router], cwd=ROOT) as process:
+        with anyio.fail_after(20):
+            while not pid_file.exists():
+                await anyio.lowlevel.checkpoint()
+        pid = int(pid_file.read_text())
+        ending = os.pidfd_open(pid)
+        try:
+            process.kill()
+            with anyio.fail_after(10):
+                await anyio.wait_readable(ending)
+        finally:
+            os.close(ending)
+    assert not _alive(pid)
 
 
 def _alive(pid: int) -> bool:
