@@ -77,6 +77,16 @@ def ragged(vectors: Vectors) -> Vectors:
     return [vector[: len(vector) - place] for place, vector in enumerate(vectors, start=1)]
 
 
+def empty(vectors: Vectors) -> Vectors:
+    """Vectors without values."""
+    return [[] for _ in vectors]
+
+
+def zeros(vectors: Vectors) -> Vectors:
+    """Vectors that point nowhere."""
+    return [[0.0] * len(vector) for vector in vectors]
+
+
 def not_numbers(vectors: Vectors) -> Vectors:
     """Vectors with NaN, which Python's JSON writes although JSON has no such thing."""
     return [[math.nan, *vector[1:]] for vector in vectors]

@@ -100,7 +100,6 @@ class EmbedRelevance:
         try:
             while True:
                 await self._wanted.wait()
-                self._wanted = anyio.Event()
                 await self._catch_up()
         finally:
             with anyio.CancelScope(shield=True):
@@ -161,6 +160,7 @@ class EmbedRelevance:
         """Prepare the catalog and see the provider work; rest between the tries."""
         while True:
             await anyio.sleep(self._trouble.rest_s)
+            self._wanted = anyio.Event()
             catalog = self._catalog
             try:
                 with anyio.fail_after(PROBE_LIMIT_S):
@@ -179,9 +179,9 @@ class EmbedRelevance:
             else:
                 if self._trouble.mended():
                     self._log.info("relevance_recovered")
-                self._tried.set()
+                self._settle()
                 return
-            self._tried.set()
+            self._settle()
 
     async def _probe(self, vectors: CatalogVectors) -> None:
         """See whether a query would be answered in time; the first may wait for the model to load.
@@ -215,8 +215,13 @@ class EmbedRelevance:
 
     def _want(self) -> None:
         """Have `run` look at the catalog and at the provider."""
-        self._tried = anyio.Event()
+        if self._tried.is_set():
+            self._tried = anyio.Event()
         self._wanted.set()
+
+    def _settle(self) -> None:
+        if not self._wanted.is_set():
+            self._tried.set()
 
     def _note(self, error: ProviderError) -> None:
         if self._trouble.failed(error):

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from tests.unit.catalog.samples import a_catalog, a_tool
+from tool_router.ai.provider import EmbeddingModel
+from tool_router.ai.vectors import (
+    TEXT_LIMIT,
+    CatalogVectors,
+    assemble,
+    from_bytes,
+    query_text,
+    text_keys,
+    to_bytes,
+    tool_text,
+    unit,
+)
+
+MODEL = EmbeddingModel("m:latest", "m@1", "query: ", "document: ")
+
+
+def test_the_text_of_a_tool_holds_what_tells_it_apart() -> None:
+    text = tool_text(
+        a_tool(
+            "createIssue",
+            "git-hub",
+            "Open a\n  new   issue",
+            title="New issue",
+            input_schema={"properties": {"repo_name": {}, "bodyText": {}}},
+        )
+    )
+    assert text == "git hub: create Issue (New issue). Open a new issue\nParameters: repo name, body Text"
+
+
+@pytest.mark.parametrize("schema", [True, False, {}, {"properties": []}, {"properties": None}])
+def test_a_schema_without_parameters_adds_none(schema: dict[str, object] | bool) -> None:
+    assert "Parameters" not in tool_text(a_tool("one", input_schema=schema))
+
+
+def test_a_text_is_bounded_and_can_be_sent() -> None:
+    huge = {"properties": {f"parameter_{number}": True for number in range(10_000)}}
+    text = tool_text(a_tool("n" * 5000, "s" * 5000, "lone \ud800 and nul \0 " * 50_000, input_schema=huge))
+    assert len(text) <= 2 * TEXT_LIMIT
+    assert "Parameters: parameter 0" in text
+    text.encode()
+    assert "\0" not in text
+
+
+def test_a_query_is_the_task_and_the_beginning_of_its_context() -> None:
+    assert query_text(" find it ", "in Paris", MODEL) == "query: find it \nin Paris"
+    assert query_text("  \0 ", "", MODEL) == ""
+    assert len(query_text("x" * 1_000_000, "y" * 1_000_000, MODEL)) < 1500
+
+
+def test_equal_texts_are_embedded_once() -> None:
+    twin = a_tool("one", description="same")
+    keys = text_keys(a_catalog(twin, a_tool("two"), twin), MODEL)
+    assert len(keys.texts) == 2
+    assert keys.rows[0] == keys.rows[2]
+    assert all(text.startswith("document: ") for text in keys.texts.values())
+
+
+def test_the_matrix_has_the_order_of_the_catalog_and_zeros_where_a_vector_is_missing() -> None:
+    keys = text_keys(a_catalog(a_tool("a"), a_tool("b"), a_tool("c")), MODEL)
+    known = {
+        keys.rows[0]: np.array([1, 0], np.float32),
+        keys.rows[2]: np.array([0, 1], np.float32),
+    }
+    vectors = assemble(keys, MODEL, known)
+    assert vectors.cosines(np.array([0.6, 0.8], np.float32)).tolist() == pytest.approx([0.6, 0.0, 0.8])
+
+
+def test_an_empty_catalog_has_no_cosines() -> None:
+    vectors = assemble(text_keys(a_catalog(), MODEL), MODEL, {})
+    assert vectors.matrix.shape[0] == 0
+
+
+def test_vectors_survive_their_bytes() -> None:
+    vectors = {"a": np.array([0.25, -1], np.float32), "b": np.array([3, 4], np.float32)}
+    assert {key: value.tolist() for key, value in from_bytes(to_bytes(vectors)).items()} == {
+        "a": [0.25, -1.0],
+        "b": [3.0, 4.0],
+    }
+
+
+def test_stored_vectors_of_different_lengths_are_not_trusted() -> None:
+    vectors = {"a": np.zeros(2, np.float32), "b": np.zeros(3, np.float32)}
+    assert from_bytes(to_bytes(vectors)) == {}
+
+
+def test_unit_vectors_have_length_one_and_zeros_stay() -> None:
+    assert unit(np.array([[3, 4], [0, 0]], np.float32)).tolist() == [
+        pytest.approx([0.6, 0.8]),
+        [0.0, 0.0],
+    ]
+
+
+def test_ten_thousand_tools_are_scored_in_less_than_five_milliseconds() -> None:
+    rng = np.random.default_rng(7)
+    vectors = CatalogVectors("f", MODEL, unit(rng.standard_normal((10_000, 384), np.float32)))
+    query = vectors.matrix[1234]
+    assert int(vectors.cosines(query).argmax()) == 1234
+    times: list[float] = []
+    for _ in range(20):
+        started = time.perf_counter()
+        vectors.cosines(query)
+        times.append(time.perf_counter() - started)
+    assert min(times) < 0.005
