@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from mcp.types import CallToolResult, TextContent
+from mcp.types import INVALID_PARAMS, CallToolResult, TextContent
 from pydantic import ValidationError
 
 from tool_router.catalog.model import Tool
@@ -19,12 +19,15 @@ from tool_router.errors import (
     UpstreamFailed,
 )
 from tool_router.gateway.http_errors import one_line
+from tool_router.gateway.json_value import as_object
 
 METHOD_NOT_FOUND = -32601
 """ContextForge's answer for a tool that is unknown, disabled or offline: read its row to tell which."""
 
-_UPSTREAM_PREFIXES = ("MCP server error:", "Tool invocation failed")
+_UPSTREAM_PREFIXES = ("MCP server error:", "Tool invocation failed", "Tool invocation timed out after")
 """How ContextForge begins the text of a result that it wrote itself because the service behind it failed."""
+
+_ERROR_CODE_KEY = "io.contextforge/errorCode"
 
 _NO_EXECUTE = "The token in GATEWAY_TOKEN or gateway.token lacks the permission tools.execute for this tool."
 
@@ -61,14 +64,13 @@ def read_answer(value: object, request_id: str, asked: str) -> CallToolResult | 
     Raises:
         GatewayProtocolError: it is no JSON-RPC answer to this request, or its result is no tool result.
     """
-    if not isinstance(value, dict):
+    answer = as_object(value)
+    if answer is None:
         raise _malformed(asked, f"a {type(value).__name__}, not a JSON-RPC answer")
-    answer = cast(dict[str, Any], value)
-    error = answer.get("error")
-    if isinstance(error, dict) and answer.get("id") in (request_id, None):
-        fields = cast(dict[str, Any], error)
-        code = fields.get("code")
-        return RpcError(code if isinstance(code, int) else 0, one_line(str(fields.get("message", ""))))
+    error = as_object(answer.get("error"))
+    if error is not None and answer.get("id") in (request_id, None):
+        code = error.get("code")
+        return RpcError(code if isinstance(code, int) else 0, one_line(str(error.get("message", ""))))
     if answer.get("id") != request_id:
         raise _malformed(asked, f"the answer to another request (id {one_line(repr(answer.get('id')))})")
     if "result" not in answer:
@@ -108,15 +110,12 @@ def verdict(result: CallToolResult, tool: Tool) -> GatewayError | None:
     """The failure that ContextForge reports in the shape of a tool's error; None for every tool's own result.
 
     Some of its releases and its MCP endpoint do so. Such a text did not come from the tool: it is an error of
-    the call like any other, counted by the breakers and quoted whole. Texts are compared as strictly as they
-    can be, because a tool's own error (a file server's "Access denied - ...") must stay a result.
+    the call like any other, counted by the breakers and quoted. Texts are compared as strictly as can be,
+    because a tool's own error (a file server's "Access denied - ...") must stay a result.
     """
-    if not result.is_error or result.structured_content is not None or len(result.content) != 1:
+    text = _sole_text(result)
+    if not result.is_error or text is None or not _is_gateways(result):
         return None
-    block = result.content[0]
-    if not isinstance(block, TextContent):
-        return None
-    text = block.text.strip()
     name = tool.call_name
     if text in (f"Tool not found: {name}", f"Unknown tool: {name}"):
         return ToolUnavailable(
@@ -140,6 +139,24 @@ def verdict(result: CallToolResult, tool: Tool) -> GatewayError | None:
             f"See whether {server} runs and answers.",
         )
     return None
+
+
+def _sole_text(result: CallToolResult) -> str | None:
+    block = result.content[0] if len(result.content) == 1 else None
+    return block.text.strip() if isinstance(block, TextContent) else None
+
+
+def _is_gateways(result: CallToolResult) -> bool:
+    """Whether a result may be one that ContextForge wrote: with no more than an HTTP status as its content.
+
+    Release 1.1.0 names the JSON-RPC error that the service answered; that of arguments it refused is a
+    result, like any tool's complaint about its arguments.
+    """
+    structured = result.structured_content
+    if structured is not None and set(as_object(structured) or {"": None}) != {"status_code"}:
+        return False
+    told = as_object((result.meta or {}).get(_ERROR_CODE_KEY)) or {}
+    return told.get("code") != INVALID_PARAMS
 
 
 def _malformed(asked: str, what: str) -> GatewayProtocolError:

@@ -120,6 +120,7 @@ def test_an_error_counts_against_what_it_speaks_of_and_never_against_the_gateway
     [
         ("MCP server error: connection refused", UpstreamFailed),
         ("Tool invocation failed: ", UpstreamFailed),
+        ("Tool invocation timed out after 60s", UpstreamFailed),
         ("Tool invocation failed: All connection attempts failed", UpstreamFailed),
         ("Tool not found: files-read", ToolUnavailable),
         ("Unknown tool: files-read", ToolUnavailable),
@@ -138,13 +139,21 @@ def test_a_failure_that_the_gateway_wrote_as_a_result_is_an_error(
     assert type(verdict(failed(text), TOOL)) is error
 
 
+def test_a_status_beside_the_text_does_not_make_it_the_tools_own() -> None:
+    status = failed("MCP server error: Bad Gateway", structured_content={"status_code": 502})
+    refused = failed("MCP server error: x", meta={"io.contextforge/errorCode": {"code": -32000}})
+    assert type(verdict(status, TOOL)) is UpstreamFailed
+    assert type(verdict(refused, TOOL)) is UpstreamFailed
+
+
 @pytest.mark.parametrize(
     "result",
     [
         failed("Access denied - path outside allowed directories: /etc"),
         failed("Tool not found: another"),
         failed("MCP error -32602: Input validation error"),
-        failed("MCP server error: x", structured_content={"status_code": 502}),
+        failed("MCP server error: x", structured_content={"status_code": 502, "rows": []}),
+        failed("MCP server error: bad argument", meta={"io.contextforge/errorCode": {"code": -32602}}),
         CallToolResult(content=[TextContent(type="text", text="MCP server error: x")]),
         CallToolResult(content=[], is_error=True),
         CallToolResult(content=[TextContent(type="text", text="MCP server error: x")] * 2, is_error=True),
