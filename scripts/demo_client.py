@@ -45,7 +45,11 @@ async def main(as_json: bool) -> int:
     """Run every step; returns the number of steps that did not end as they should."""
     wrong = 0
     rows: list[dict[str, Any]] = []
-    say = (lambda text: None) if as_json else print
+
+    def say(text: str) -> None:
+        if not as_json:
+            print(text)
+
     server = StdioServerParameters(command=sys.executable, args=["-m", "tool_router"], env=dict(os.environ))
     say("Starting tool-router. Services are installed by the first task that needs them: one to two minutes.")
     async with Client(server) as client:

@@ -205,6 +205,8 @@ class Runner:
 
                 async def notice_death() -> None:
                     await running.wait()
+                    # At once: a caller that hears of the death may ask again before the session is closed.
+                    self._state = State.STOPPING
                     self._failure = f"it died: {_epitaph(running)}"
                     self._log.warning("service_died", ending=_epitaph(running))
                     tasks.cancel_scope.cancel()

@@ -59,10 +59,11 @@ async def open_app(
     Raises:
         ConfigError: services.yml or a token file is wrong.
     """
+    # Before the task group, which would wrap what is wrong with the configuration in a group.
+    gateway, services = build_gateway(settings, environ)
     async with AsyncExitStack() as stack:
         tasks = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(tasks.cancel_scope.cancel)
-        gateway, services = build_gateway(settings, environ)
         breaker = settings.breaker
         guarded = GuardedGateway(
             gateway,

@@ -73,6 +73,9 @@ class LazyApp:
 
     async def run(self) -> None:
         """Serve starts until cancelled."""
+        await self._wanted.wait()
+        import structlog
+
         from service_manager.errors import ServiceManagerError
         from tool_router.errors import ToolRouterError
 
@@ -84,6 +87,12 @@ class LazyApp:
                     await self._serve(tasks)
                 except (ToolRouterError, ServiceManagerError) as error:
                     self._error = error
+                except Exception as error:  # noqa: BLE001  # outermost boundary: the session must live on
+                    structlog.get_logger().exception("start_failed")
+                    self._error = ToolRouterError(
+                        f"The router could not start: {type(error).__name__}.", "Its log on stderr says why."
+                    )
+                self._app = None
                 self._settled.set()
 
     async def _serve(self, tasks: anyio.abc.TaskGroup) -> None:

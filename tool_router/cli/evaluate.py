@@ -75,7 +75,7 @@ def _line(item: Prediction) -> dict[str, Any]:
 
 
 def _report_json(report: SelectionReport, rung: str) -> dict[str, Any]:
-    row = asdict(report) | {"rung": rung}
+    row: dict[str, Any] = asdict(report) | {"rung": rung}
     if report.arguments is not None:
         row["arguments"] |= {
             "exact_share": report.arguments.exact_share,
