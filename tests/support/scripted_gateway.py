@@ -38,7 +38,7 @@ class ScriptedGateway:
 
     Attributes:
         listings: the script; append to it while the gateway is in use.
-        listed: how many `list_tools` were begun.
+        listed_at: when each `list_tools` was begun, by the event loop's clock.
         cancelled: how many `list_tools` and `call` were cancelled.
         call_error: what the next calls raise; None lets them work.
         call_release: when set, calls wait for it.
@@ -50,13 +50,18 @@ class ScriptedGateway:
         self.listings = [
             listing if isinstance(listing, Listing) else Listing(listing) for listing in listings
         ] or [Listing()]
-        self.listed = 0
+        self.listed_at: list[float] = []
         self.cancelled = 0
         self.calls: list[Call] = []
         self.call_error: GatewayError | None = None
         self.call_release: anyio.Event | None = None
         self.call_started = anyio.Event()
         self.is_open = False
+
+    @property
+    def listed(self) -> int:
+        """How many `list_tools` were begun."""
+        return len(self.listed_at)
 
     def open(self) -> AbstractAsyncContextManager[None]:
         return self._open()
@@ -71,7 +76,7 @@ class ScriptedGateway:
 
     async def list_tools(self) -> Sequence[Tool]:
         listing = self.listings[min(self.listed, len(self.listings) - 1)]
-        self.listed += 1
+        self.listed_at.append(anyio.current_time())
         listing.started.set()
         await self._wait(listing.release)
         if listing.error is not None:

@@ -24,12 +24,19 @@ def read_description(path: Path, source: str) -> str | None:
     """
     if not path.is_file():
         return None
-    try:
-        uri = f"{path.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, timeout=_LOCK_WAIT_S)) as connection:
-            row = connection.execute(
-                "SELECT description FROM catalogs WHERE source = ?", (source,)
-            ).fetchone()
-    except sqlite3.Error:
-        return None
+    # SQLite can't share a WAL file in a directory it may not write to; `immutable` reads it without sharing.
+    for options in ("mode=ro", "mode=ro&immutable=1"):
+        try:
+            return _read(f"{path.absolute().as_uri()}?{options}", source)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
+                return None
+        except sqlite3.Error:
+            return None
+    return None
+
+
+def _read(uri: str, source: str) -> str | None:
+    with closing(sqlite3.connect(uri, uri=True, timeout=_LOCK_WAIT_S)) as connection:
+        row = connection.execute("SELECT description FROM catalogs WHERE source = ?", (source,)).fetchone()
     return row[0] if row and isinstance(row[0], str) else None
