@@ -8,12 +8,13 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
+import anyio.lowlevel
 import structlog
 from mcp.types import CallToolResult
 
 from tool_router.catalog.model import Tool
 from tool_router.errors import GatewayError, GatewayRejected, ToolUnavailable
-from tool_router.gateway.contextforge_catalog import ContextForgeCatalog
+from tool_router.gateway.contextforge_catalog import PAGE_ROWS, ContextForgeCatalog
 from tool_router.gateway.contextforge_rpc import (
     METHOD_NOT_FOUND,
     call_request,
@@ -108,7 +109,10 @@ class ContextForgeGateway:
         rows = await self._catalog.rows()
         tools: list[Tool] = []
         row_ids: dict[str, str] = {}
-        for row in rows:
+        for number, row in enumerate(rows):
+            if number % PAGE_ROWS == 0:
+                # Thousands of rows take a tenth of a second, in which calls must go on.
+                await anyio.lowlevel.checkpoint()
             tool = contextforge_tool(row)
             if tool is None:
                 self._log.warning("gateway_row_without_name", row_id=str(row.get("id"))[:64])
@@ -154,6 +158,8 @@ class ContextForgeGateway:
             if state != "healthy":
                 return Health(False, f"{self._http.url} says that it is {state}.", "See the gateway's log.")
             await self._catalog.probe()
+            if self._link is not None:
+                await self._link.connect()
         except GatewayError as error:
             return Health(False, error.tried, error.next_step)
         return Health(True, f"ContextForge at {self._http.url} answers, and the token may read its tools.")

@@ -25,24 +25,25 @@ def decode(content: bytes) -> Any:
 
 def as_object(value: object) -> Mapping[str, Any] | None:
     """The value if it is a JSON object."""
-    return cast(Mapping[str, Any], value) if isinstance(value, Mapping) else None
+    return cast(dict[str, Any], value) if isinstance(value, dict) else None
 
 
 def as_list(value: object) -> Sequence[object] | None:
     """The value if it is a JSON array."""
-    return cast(Sequence[object], value) if isinstance(value, list) else None
+    return cast(list[object], value) if isinstance(value, list) else None
 
 
 def deeper_than(limit: int, value: object) -> bool:
     """Whether arrays and objects are nested more than `limit` deep."""
-    level: list[object] = [value]
+    level = [value]
     for _ in range(limit):
-        level = [child for item in level for child in _children(item) if isinstance(child, dict | list)]
-        if not level:
+        below: list[object] = []
+        for item in level:
+            if isinstance(item, dict):
+                below += cast(dict[str, object], item).values()
+            elif isinstance(item, list):
+                below += cast(list[object], item)
+        if not below:
             return False
-    return True
-
-
-def _children(item: object) -> Sequence[object]:
-    fields = as_object(item)
-    return tuple(fields.values()) if fields is not None else as_list(item) or ()
+        level = below
+    return any(isinstance(item, dict | list) for item in level)

@@ -67,6 +67,15 @@ class McpLink:
         """Hold the connection; it is made by the first request."""
         return self._open()
 
+    async def connect(self) -> None:
+        """Open the connection where it is not open.
+
+        Raises:
+            GatewayError: it could not be opened.
+        """
+        async with self._current().use():
+            pass
+
     async def call(self, tool: Tool, arguments: Mapping[str, Any], progress: Progress) -> CallToolResult:
         """Call a tool; its result is not validated, because by then it has run.
 

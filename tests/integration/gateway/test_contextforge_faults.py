@@ -163,6 +163,16 @@ async def test_a_check_tells_what_is_wrong_and_what_to_do(
     assert step in health.next_step
 
 
+async def test_a_check_tries_the_mcp_endpoint_where_calls_go_through_it() -> None:
+    async with contextforge() as fake:
+        gateway = ContextForgeGateway(fake.url, TOKEN, transport="mcp")
+        async with gateway.open():
+            health = await gateway.check()
+    # The fake has none.
+    assert not health.ok
+    assert f"{fake.url}/mcp was answered 404" in health.detail
+
+
 async def test_a_check_of_a_gateway_that_does_not_run_says_so() -> None:
     gateway = ContextForgeGateway(refusing_url(), TOKEN)
     async with gateway.open():

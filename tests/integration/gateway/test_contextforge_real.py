@@ -16,6 +16,8 @@ from typing import Literal
 
 import httpx
 import pytest
+from mcp import Client
+from mcp.client.stdio import StdioServerParameters
 from mcp.types import CallToolResult, ImageContent, TextContent
 
 from tool_router.catalog.model import Availability, Tool
@@ -162,6 +164,49 @@ async def test_a_missing_token_is_told_from_a_wrong_one(real: Real, token: str |
         health = await gateway.check()
     assert not health.ok
     assert said in health.next_step
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_execute_task_answers_through_it(real: Real, mode: str, tmp_path: Path) -> None:
+    """A time, a file, a picture and a tool with progress, asked of the router as a client asks it."""
+    config = tmp_path / "tool-router" / "router.yml"
+    config.parent.mkdir()
+    config.write_text("gateway: {transport: mcp}\n")
+    steps: list[float] = []
+
+    async def relay(progress: float, total: float | None, message: str | None) -> None:
+        steps.append(progress)
+
+    async def ask(client: Client, task: str, **named: object) -> CallToolResult:
+        return await client.call_tool("execute_task", {"task": task, **named}, progress_callback=relay)
+
+    router = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "tool_router"],
+        env={
+            **os.environ,
+            "GATEWAY_URL": real.url,
+            "GATEWAY_TOKEN": real.token,
+            "XDG_CONFIG_HOME": str(tmp_path),
+            "XDG_STATE_HOME": str(tmp_path / "state"),
+        },
+    )
+    file = real.home / "files" / "hello.txt"
+    async with Client(router, mode=mode) as client:
+        now = await ask(client, "What is the current time in Asia/Tokyo?")
+        read = await ask(client, f"Read the text file {file}")
+        picture = await ask(client, "Get the tiny image")
+        long_running = await ask(
+            client,
+            "Run it",
+            tool="everything::trigger-long-running-operation",
+            arguments={"duration": 1, "steps": 3},
+        )
+    assert "+09:00" in text_of(now)
+    assert text_of(read) == file.read_text()
+    assert any(isinstance(block, ImageContent) for block in picture.content)
+    assert "completed" in text_of(long_running)
+    assert steps[-3:] == [1, 2, 3]
 
 
 @BOTH
