@@ -17,6 +17,7 @@ from tool_router.cache.store import Store
 from tool_router.catalog.backoff import backoff_s
 from tool_router.catalog.describe import describe as describe_catalog
 from tool_router.catalog.model import Catalog
+from tool_router.catalog.pins import pin_new
 from tool_router.catalog.snapshot import IndexBuilder, Prepared, Snapshot, build_keyword_index, prepare
 from tool_router.errors import GatewayBusy, GatewayError, GatewayProtocolError, GatewayTimeout, StoreError
 from tool_router.gateway.protocol import Gateway
@@ -276,5 +277,6 @@ class CatalogKeeper:
         with anyio.CancelScope(shield=True):
             try:
                 await self._store.save_catalog(prepared.catalog, prepared.description)
+                await pin_new(prepared.catalog, self._store)
             except StoreError as error:
                 self._log.warning("catalog_not_saved", reason=str(error))
