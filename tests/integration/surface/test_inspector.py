@@ -45,8 +45,15 @@ def test_the_inspectors_command_line_lists_the_one_tool(
 ) -> None:
     # Outside the project: inside it, uv would sync the project's own .venv and write a lock file.
     served = ["uv", "run", "--with", MCP, "--with-editable", str(ROOT), "mcp", "run", str(SERVER)]
+    # The Inspector gives its server a bare environment: what names files and certificates is passed on.
+    passed = [
+        part
+        for name, value in router_home.environ.items()
+        if name.startswith(("TOOL_ROUTER_", "UV_", "SSL_CERT"))
+        for part in ("-e", f"{name}={value}")
+    ]
     done = subprocess.run(
-        [str(inspector), "--cli", *served, "--method", "tools/list"],
+        [str(inspector), "--cli", *passed, *served, "--method", "tools/list"],
         capture_output=True,
         text=True,
         timeout=300,
