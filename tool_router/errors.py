@@ -92,7 +92,8 @@ class ProviderError(ToolRouterError):
     """A relevance provider could not answer; the caller falls to the rung below.
 
     Attributes:
-        reason: a short machine-readable cause: refused, timeout, model_missing, malformed, http_<status>.
+        reason: a short machine-readable cause: refused, timeout, model_missing, malformed, unusable
+            (the client itself can not be set up), http_<status>.
     """
 
     def __init__(self, reason: str, tried: str, next_step: str = "") -> None:
