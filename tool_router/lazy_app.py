@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.abc
+from mcp.server.mcpserver import Context
 
 if TYPE_CHECKING:
     from tool_router.app import AppContext
@@ -126,3 +127,8 @@ class LazyApp:
             return read_description(store_path(settings, self._environ), gateway_key(settings, self._environ))
         except (ToolRouterError, ServiceManagerError):
             return None
+
+
+# Here and not in server.py: `mcp run` loads that file by path under a name that is in no module table, where
+# pydantic can't make a generic type.
+AppRequest = Context[LazyApp, Any]

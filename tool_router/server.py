@@ -14,7 +14,7 @@ from typing import Annotated, Any, cast
 import anyio
 from mcp.server import NotificationOptions
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
-from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.resolve import Elicit, ElicitationResult, Resolve
 from mcp.server.session import ServerSession
 from mcp.server.stdio import stdio_server
@@ -24,7 +24,7 @@ from mcp.types import CallToolResult, Tool
 from pydantic import BaseModel, Field
 
 from tool_router import __version__
-from tool_router.lazy_app import LazyApp
+from tool_router.lazy_app import AppRequest, LazyApp
 from tool_router.policy import Confirm
 from tool_router.results import consent_question
 from tool_router.router import Plan, Request
@@ -100,9 +100,6 @@ class Consent(BaseModel):
     """What a person answers before a call that needs their agreement."""
 
     run: bool = Field(True, title="Run it", description="Whether the call may be made.")
-
-
-AppRequest = Context[LazyApp, Any]
 
 
 async def plan_task(
