@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,8 +14,9 @@ from rapidfuzz import fuzz, process
 
 from tool_router.catalog.model import Tool
 from tool_router.scoring.fields import texts_of
+from tool_router.scoring.mentions import Mentions
 from tool_router.scoring.text import terms
-from tool_router.scoring.vocabulary import FUNCTION_TERMS, GENERIC_SERVER_TERMS, VERB_CLASSES
+from tool_router.scoring.vocabulary import FUNCTION_TERMS, VERB_CLASSES
 
 Floats = NDArray[np.float32]
 
@@ -58,12 +59,9 @@ VERB_WEIGHT = 0.383
 FUZZY_WEIGHT = 0.6
 FUZZY_CUTOFF = 84.0
 """Least rapidfuzz ratio (0-100) at which an unknown word is taken for a known one."""
-NAME_BONUS = 0.175
-"""Added where the task spells a tool's name of at least two words."""
-COVERAGE_WEIGHT = 0.128
-"""Added in proportion to how much of a tool's name the task speaks of."""
-SERVER_BONUS = 0.07
-"""Added where the task names the tool's server."""
+
+KNEE = 0.7
+"""The sum from which on scores are squashed: bonuses may lift it above 1."""
 
 _VALUE = re.compile(
     r"\"[^\"\n]{1,300}\"|(?<!\w)'[^'\n]{1,300}'(?!\w)|`[^`\n]{1,300}`|\b[a-z]+://\S+|(?:~|\.{0,2})/[\w./-]+|[\w.+-]+@[\w.-]+"
@@ -86,9 +84,7 @@ class KeywordIndex:
     idf: Mapping[str, float]
     unseen_idf: float
     vocabulary: tuple[str, ...]
-    names: Mapping[tuple[str, ...], NDArray[np.int32]]
-    servers: Mapping[tuple[str, ...], NDArray[np.int32]]
-    name_shares: Mapping[str, tuple[NDArray[np.int32], Floats]]
+    mentions: Mentions
 
     @classmethod
     def build(cls, tools: Sequence[Tool]) -> KeywordIndex:
@@ -119,11 +115,8 @@ class KeywordIndex:
                 (frequencies / (K1 + frequencies)).astype(np.float32),
             )
         vocabulary = tuple(t for t in postings if len(t) > 3 and not t.isdecimal() and " " not in t)
-        names = _positions([tuple(terms(tool.name)) for tool in tools], least=2)
-        servers = _positions([_server_terms(tool.server) for tool in tools], least=1)
         unseen = float(np.log1p((size + 0.5) / 0.5))
-        shares = _name_shares(fields["name"], idf)
-        return cls(size, postings, idf, unseen, vocabulary, names, servers, shares)
+        return cls(size, postings, idf, unseen, vocabulary, Mentions.build(tools, idf))
 
     def scores(self, task: str, context: str = "") -> Floats:
         """Score every tool for a task, in [0, 1], in the order of the tools.
@@ -143,13 +136,12 @@ class KeywordIndex:
                 totals[found[0]] += mass * found[1]
         if whole > 0:
             totals /= whole
-        for term, weight in asked.items():
-            if (found := self.name_shares.get(term)) is not None:
-                totals[found[0]] += COVERAGE_WEIGHT * weight * found[1]
-        self._mentions(task, totals)
-        return np.clip(totals, 0.0, 1.0, out=totals)
+        self.mentions.add(_spoken(task), asked, whole, totals)
+        for positions, bonus in self._spelled(task):
+            totals[positions] += bonus
+        return _squashed(totals)
 
-    def mentions(self, task: str, position: int) -> bool:
+    def names(self, task: str, position: int) -> bool:
         """Whether the task spells the name or the server of the tool at a position."""
         return any(position in found for found, _ in self._spelled(task))
 
@@ -157,7 +149,7 @@ class KeywordIndex:
         """The weight of each term that is asked for."""
         task = task[:MAX_TASK_CHARS]
         asked: dict[str, float] = {}
-        spoken = _VALUE.sub(" ", task)
+        spoken = _spoken(task)
         for text, weight in ((spoken, 1.0), (task, VALUE_WEIGHT), (context[:MAX_TASK_CHARS], CONTEXT_WEIGHT)):
             for term in terms(text)[:MAX_TERMS]:
                 if text is task and term not in asked and term not in self.postings:
@@ -182,20 +174,21 @@ class KeywordIndex:
             del asked[term]
             asked.setdefault(known[0], weight * FUZZY_WEIGHT)
 
-    def _mentions(self, task: str, totals: Floats) -> None:
-        """Add the bonus of tools and servers that the task spells."""
-        for found, bonus in self._spelled(task):
-            totals[found] += bonus
+    def _spelled(self, task: str) -> Iterable[tuple[NDArray[np.int32], float]]:
+        return self.mentions.spelled(terms(task[:MAX_TASK_CHARS])[:MAX_TERMS])
 
-    def _spelled(self, task: str) -> Iterator[tuple[NDArray[np.int32], float]]:
-        """The tools whose name or server the task spells, with the bonus for it; each name once."""
-        asked = terms(task[:MAX_TASK_CHARS])[:MAX_TERMS]
-        runs = {tuple(asked[start : start + n]) for n in range(1, 7) for start in range(len(asked) - n + 1)}
-        for run in runs:
-            if (found := self.names.get(run)) is not None:
-                yield found, NAME_BONUS
-            if (found := self.servers.get(run)) is not None:
-                yield found, SERVER_BONUS
+
+def _spoken(task: str) -> str:
+    """The task without its values."""
+    return _VALUE.sub(" ", task[:MAX_TASK_CHARS])
+
+
+def _squashed(totals: Floats) -> Floats:
+    """Bring sums above 1 into [0, 1] without making them equal: from `KNEE` on the scale grows ever finer."""
+    room = np.float32(1 - KNEE)
+    above = totals > KNEE
+    totals[above] = KNEE + room * np.tanh((totals[above] - KNEE) / room)
+    return totals
 
 
 def _counted(text: str, field: str) -> Counter[str]:
@@ -211,31 +204,3 @@ def _pairs(found: Sequence[str]) -> list[str]:
     """Content words side by side, function words between them left out."""
     content = [term for term in found if term not in FUNCTION_TERMS]
     return [f"{one} {other}" for one, other in pairwise(content)]
-
-
-def _server_terms(server: str) -> tuple[str, ...]:
-    return tuple(term for term in terms(server) if term not in GENERIC_SERVER_TERMS)
-
-
-def _name_shares(
-    names: Sequence[Counter[str]], idf: Mapping[str, float]
-) -> dict[str, tuple[NDArray[np.int32], Floats]]:
-    """For each term the tools with it in their name, and its share of that name's weight."""
-    found: dict[str, list[tuple[int, float]]] = {}
-    for position, name in enumerate(names):
-        words = [term for term in name if " " not in term]
-        whole = sum(idf[term] for term in words)
-        for term in words:
-            found.setdefault(term, []).append((position, idf[term] / whole))
-    return {
-        term: (np.array([row[0] for row in rows], np.int32), np.array([row[1] for row in rows], np.float32))
-        for term, rows in found.items()
-    }
-
-
-def _positions(keys: Sequence[tuple[str, ...]], least: int) -> dict[tuple[str, ...], NDArray[np.int32]]:
-    found: dict[tuple[str, ...], list[int]] = {}
-    for position, key in enumerate(keys):
-        if len(key) >= least:
-            found.setdefault(key, []).append(position)
-    return {key: np.array(positions, np.int32) for key, positions in found.items()}

@@ -79,5 +79,5 @@ def features_of(
 ) -> tuple[float, ...]:
     """The features of a ranking for the confidence model; `order` holds at least one position."""
     first = int(order[0])
-    named = index.mentions(task, first)
+    named = index.names(task, first)
     return features([float(scores[i]) for i in order], float(keyword[first]), named=named)

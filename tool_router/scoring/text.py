@@ -32,6 +32,11 @@ def terms(text: str) -> list[str]:
     return found
 
 
+def forms(text: str) -> list[str]:
+    """The words of a text as they are written, in lower case, identifiers split; not stemmed."""
+    return [part for word in words(text) for part in split_word(word[:MAX_WORD])]
+
+
 def words(text: str) -> list[str]:
     """Runs of letters and digits, accents folded, case kept."""
     return _WORD.findall(text if text.isascii() else fold(text))
