@@ -24,6 +24,7 @@ from tool_router.selector import Selector
 
 if TYPE_CHECKING:
     from service_manager.manager import ServiceManager
+    from tool_router.ai.assembly import Models
     from tool_router.ai.relevance import EmbedRelevance
 
 
@@ -38,6 +39,7 @@ class AppContext:
     store: Store
     relevance: EmbedRelevance | None
     services: ServiceManager | None
+    models: Models | None = None
 
 
 DescriptionChanged = Callable[[str], None]
@@ -76,9 +78,10 @@ async def open_app(
         )
         await stack.enter_async_context(guarded.open())
         store = await stack.enter_async_context(Store.open(store_path(settings, environ)))
-        relevance = _relevance(settings, store)
-        if relevance is not None:
-            tasks.start_soon(relevance.run)
+        models = _relevance(settings, store, environ)
+        relevance = models.relevance if models else None
+        if models is not None:
+            tasks.start_soon(models.run)
 
         def catalog_changed(catalog: Catalog) -> None:
             on_description(describe(catalog))
@@ -90,7 +93,7 @@ async def open_app(
         )
         await stack.enter_async_context(keeper.run())
         router = Router(settings, keeper, Selector(settings.selection, relevance), guarded)
-        yield AppContext(settings, router, keeper, guarded, store, relevance, services)
+        yield AppContext(settings, router, keeper, guarded, store, relevance, services, models)
 
 
 def build_gateway(settings: Settings, environ: Mapping[str, str]) -> tuple[Gateway, ServiceManager | None]:
@@ -137,11 +140,9 @@ def token(settings: Settings) -> str | None:
         ) from error
 
 
-def _relevance(settings: Settings, store: Store) -> EmbedRelevance | None:
-    if not settings.relevance.enabled:
+def _relevance(settings: Settings, store: Store, environ: Mapping[str, str]) -> Models | None:
+    if not (settings.relevance.enabled or settings.model_arguments.enabled):
         return None
-    from tool_router.ai.ollama import OllamaProvider
-    from tool_router.ai.relevance import EmbedRelevance
+    from tool_router.ai.assembly import build_models
 
-    provider = OllamaProvider(settings.relevance.host, settings.relevance.model)
-    return EmbedRelevance(provider, store, query_timeout_s=settings.relevance.timeout_s)
+    return build_models(settings, store, environ)

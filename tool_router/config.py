@@ -102,17 +102,73 @@ class SelectionSettings(_Section):
     shortlist: int = Field(default=10, ge=1, le=100, description="How many candidates a ranking keeps.")
 
 
-class RelevanceSettings(_Section):
-    """Relevance by embeddings from an Ollama host; without one the keyword score stands alone."""
+class ProviderSettings(_Section):
+    """A host of models: Ollama, or an endpoint that speaks OpenAI's protocol, with the user's own key."""
 
-    enabled: bool = Field(default=True, description="Whether relevance is asked for at all.")
+    kind: Literal["ollama", "openai", "anthropic", "gemini", "xai", "compatible"] = Field(
+        default="ollama",
+        description="`ollama`, a vendor whose address is known, or `compatible`, which needs `url`.",
+    )
+    url: str = Field(default="", description="Address; for an OpenAI-compatible endpoint up to and with /v1.")
+    model: str = Field(default="", description="The embedding model.")
+    chat_model: str = Field(default="", description="The chat model.")
+    key_env: str = Field(default="", description="The environment variable that holds the key; never logged.")
+    key_file: Path | None = Field(
+        default=None, description="A file that holds the key, instead of `key_env`."
+    )
+
+    @model_validator(mode="after")
+    def _fits_kind(self) -> ProviderSettings:
+        if self.kind == "compatible" and not self.url:
+            raise ValueError("kind compatible needs `url`")
+        if self.kind not in ("ollama", "compatible") and not (self.key_env or self.key_file):
+            raise ValueError(f"kind {self.kind} needs `key_env` or `key_file`")
+        if self.key_env and self.key_file:
+            raise ValueError("either `key_env` or `key_file`, not both")
+        if self.kind != "ollama" and self.url and not self.url.startswith(("http://", "https://")):
+            raise ValueError("`url` must start with http:// or https://")
+        return self
+
+
+class RelevanceSettings(_Section):
+    """Relevance by models; without any the keyword score stands alone."""
+
+    enabled: bool = Field(
+        default=True, description="Whether relevance is asked for at all, by embeddings or by a judge."
+    )
     host: str = Field(
         default="", description="Address of Ollama. OLLAMA_HOST fills it when empty, then 127.0.0.1:11434."
     )
     model: str = Field(
         default="", description="The embedding model; empty takes the best one that is pulled."
     )
+    chat_model: str = Field(
+        default="",
+        description="The model that judges and reads arguments; empty takes the largest pulled one that is "
+        "fast enough on this machine.",
+    )
     timeout_s: Seconds = Field(default=0.5, description="Longest a request waits for the task's embedding.")
+    providers: tuple[ProviderSettings, ...] = Field(
+        default=(),
+        description="Several hosts in order of preference, in place of `host`, `model` and `chat_model`. "
+        "Each has `kind` (`ollama`, `openai`, `anthropic`, `gemini`, `xai`, `compatible`), `url`, `model` "
+        "(embeds), `chat_model`, and `key_env` or `key_file`, which name where the key is. An `ollama` entry "
+        "without `url` takes `host`.",
+    )
+
+
+class JudgeSettings(_Section):
+    """The judge: a chat model looks at the shortlist when the scores are close."""
+
+    enabled: bool = Field(default=True, description="Whether a chat model may judge.")
+    timeout_s: Seconds = Field(default=4.0, description="Longest a request waits for a judgement.")
+
+
+class ModelArgumentsSettings(_Section):
+    """Arguments that the text holds but no rule found: a chat model may point to them, never invent them."""
+
+    enabled: bool = Field(default=True, description="Whether a chat model is asked for missing arguments.")
+    timeout_s: Seconds = Field(default=10.0, description="Longest a request waits for its answer.")
 
 
 class PolicySettings(_Section):
@@ -182,6 +238,8 @@ class Settings(_Section):
     services: ServicesSettings = ServicesSettings()
     selection: SelectionSettings = SelectionSettings()
     relevance: RelevanceSettings = RelevanceSettings()
+    judge: JudgeSettings = JudgeSettings()
+    model_arguments: ModelArgumentsSettings = ModelArgumentsSettings()
     policy: PolicySettings = PolicySettings()
     request: RequestSettings = RequestSettings()
     breaker: BreakerSettings = BreakerSettings()

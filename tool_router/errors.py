@@ -93,7 +93,8 @@ class ProviderError(ToolRouterError):
 
     Attributes:
         reason: a short machine-readable cause: refused, timeout, model_missing, malformed, unusable
-            (the client itself can not be set up), http_<status>.
+            (the client itself can not be set up), unsupported (the provider lacks that ability), not_ready
+            (the model is not loaded), no_key, http_<status>.
     """
 
     def __init__(self, reason: str, tried: str, next_step: str = "") -> None:

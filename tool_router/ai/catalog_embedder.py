@@ -42,6 +42,7 @@ class CatalogEmbedder:
         self._provider = provider
         self._store = store
         self._progress = (0, 0)
+        self._answered = 0
         self._trust_stored = True
         self._log = structlog.get_logger()
 
@@ -49,6 +50,11 @@ class CatalogEmbedder:
     def progress(self) -> tuple[int, int]:
         """Distinct texts that have a vector, and how many there are."""
         return self._progress
+
+    @property
+    def answered(self) -> int:
+        """How many requests the provider has answered."""
+        return self._answered
 
     def distrust_stored(self) -> None:
         """Compute the next catalog's vectors anew."""
@@ -74,7 +80,9 @@ class CatalogEmbedder:
             fresh = await self._embed_batch(batch, keys, model)
             if known and fresh and _dimension(known) != _dimension(fresh):
                 self.distrust_stored()
-                raise ProviderError("malformed", "Ollama's vectors changed their length.")
+                raise ProviderError(
+                    "malformed", f"The vectors of {self._provider.name} changed their length."
+                )
             known |= fresh
             unembeddable += len(batch) - len(fresh)
             self._progress = (len(known) + unembeddable, len(keys.texts))
@@ -116,11 +124,12 @@ class CatalogEmbedder:
     async def _ask(self, texts: Sequence[str], model: EmbeddingModel) -> Vectors:
         try:
             with anyio.fail_after(BATCH_LIMIT_S):
-                return await self._provider.embed(texts, model)
+                vectors = await self._provider.embed(texts, model)
         except TimeoutError as error:
-            raise ProviderError(
-                "timeout", f"Ollama did not embed {len(texts)} texts within {BATCH_LIMIT_S:g} s."
-            ) from error
+            late = f"{self._provider.name} did not embed {len(texts)} texts within {BATCH_LIMIT_S:g} s."
+            raise ProviderError("timeout", late) from error
+        self._answered += 1
+        return vectors
 
     async def _stored(self, keys: TextKeys, model: EmbeddingModel) -> dict[str, Vectors]:
         try:

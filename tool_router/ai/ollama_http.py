@@ -5,15 +5,18 @@ Imports ollama and httpx, which takes a few hundred milliseconds: `ollama.py` lo
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 import httpx
 import numpy as np
 import ollama
 
-from tool_router.ai.models import SUGGESTED, Pulled
-from tool_router.ai.provider import Vectors
+from tool_router.ai.families import SUGGESTED
+from tool_router.ai.hardware import Loaded
+from tool_router.ai.labels import MOST_ALTERNATIVES
+from tool_router.ai.models import Pulled
+from tool_router.ai.provider import Prompt, Vectors
 from tool_router.errors import ProviderError
 
 LIMIT_S = 120.0
@@ -28,6 +31,8 @@ _PAST_PROXIES = {f"all://{host}": None for host in ("localhost", "127.0.0.1", "[
 """A proxy from the environment can't reach this machine's loopback interface."""
 
 _SHOWN = 200
+_MOST_WRITTEN = 1_024
+"""Tokens of a structured answer: arguments and scores are short, and a model may never stop."""
 
 T = TypeVar("T")
 
@@ -46,6 +51,8 @@ class OllamaHttp:
         """
         timeout = httpx.Timeout(LIMIT_S, connect=_CONNECT_S)
         self._client = ollama.AsyncClient(host or None, timeout=timeout, mounts=_PAST_PROXIES)
+        # The client's own signature holds a bare Callable, which strict typing takes for unknown.
+        self._chat: Callable[..., Awaitable[ollama.ChatResponse]] = cast("Any", self._client).chat
 
     async def pulled(self) -> list[Pulled]:
         """The models the host has.
@@ -54,16 +61,36 @@ class OllamaHttp:
             ProviderError: it could not be asked.
         """
         listing = await self._asked(self._client.list())
-        return [Pulled(entry.model, entry.digest or "") for entry in listing.models if entry.model]
+        return [
+            Pulled(
+                entry.model,
+                entry.digest or "",
+                int(entry.size or 0),
+                (entry.details.parameter_size if entry.details else "") or "",
+            )
+            for entry in listing.models
+            if entry.model
+        ]
 
-    async def embeds(self, name: str) -> bool:
-        """Whether the host says that a model embeds; False when it does not say.
+    async def loaded(self) -> list[Loaded]:
+        """The models the host has in memory, and how much of its GPU they take.
+
+        Raises:
+            ProviderError: it could not be asked.
+        """
+        listing = await self._asked(self._client.ps())
+        return [
+            Loaded(entry.model or entry.name or "", int(entry.size_vram or 0)) for entry in listing.models
+        ]
+
+    async def capabilities(self, name: str) -> frozenset[str]:
+        """What the host says that a model can do; nothing when it does not say.
 
         Raises:
             ProviderError: it could not be asked.
         """
         shown = await self._asked(self._client.show(name), name)
-        return "embedding" in (shown.capabilities or ())
+        return frozenset(shown.capabilities or ())
 
     async def embed(self, texts: Sequence[str], name: str) -> Vectors:
         """One finite vector for each text.
@@ -84,6 +111,55 @@ class OllamaHttp:
         if not np.isfinite(vectors).all():
             raise ProviderError("malformed", "Ollama's vectors hold values that are no numbers.")
         return vectors
+
+    async def load(self, name: str) -> None:
+        """Load a chat model into memory: what a chat without messages is for.
+
+        Raises:
+            ProviderError: refused, timeout, model_missing, malformed or http_<status>.
+        """
+        await self._asked(self._chat(name, [], keep_alive=_KEEP_ALIVE), name)
+
+    async def first_token(self, prompt: Prompt, name: str) -> list[tuple[str, float]]:
+        """The likeliest first tokens of an answer with their log probabilities.
+
+        Raises:
+            ProviderError: unsupported, where the host gives none; else as `load`.
+        """
+        request = self._chat(
+            name,
+            _messages(prompt),
+            logprobs=True,
+            top_logprobs=MOST_ALTERNATIVES,
+            think=False,
+            options={"num_predict": 1, "temperature": 0.0},
+            keep_alive=_KEEP_ALIVE,
+        )
+        answer = await self._asked(request, name)
+        if not answer.logprobs:
+            raise ProviderError(
+                "unsupported", "This Ollama gives no log probabilities.", "Update it to 0.12.11 or later."
+            )
+        first = answer.logprobs[0]
+        alternatives = first.top_logprobs or [first]
+        return [(entry.token, entry.logprob) for entry in alternatives]
+
+    async def structured(self, prompt: Prompt, schema: Mapping[str, Any], name: str) -> str:
+        """The text of an answer that the host keeps to a JSON Schema.
+
+        Raises:
+            ProviderError: as `load`.
+        """
+        request = self._chat(
+            name,
+            _messages(prompt),
+            format=dict(schema),
+            think=False,
+            options={"num_predict": _MOST_WRITTEN, "temperature": 0.0},
+            keep_alive=_KEEP_ALIVE,
+        )
+        answer = await self._asked(request, name)
+        return answer.message.content or ""
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -109,6 +185,10 @@ class OllamaHttp:
             ) from error
 
 
+def _messages(prompt: Prompt) -> list[dict[str, str]]:
+    return [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}]
+
+
 def _of_status(error: ollama.ResponseError, model: str) -> ProviderError:
     said = " ".join(str(error.error).split())[:_SHOWN]
     # A missing route is a 404 as well, of an Ollama before 0.3.4 or of something else: it names no model.
@@ -116,4 +196,6 @@ def _of_status(error: ollama.ResponseError, model: str) -> ProviderError:
         return ProviderError(
             "model_missing", f"Ollama does not have {model}.", f"Run `ollama pull {model or SUGGESTED}`."
         )
+    if error.status_code == 400 and "does not support" in said:
+        return ProviderError("unsupported", f"Ollama answered 400: {said}.")
     return ProviderError(f"http_{error.status_code}", f"Ollama answered {error.status_code}: {said}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ from tool_router.errors import ProviderError
 
 PROBE_LIMIT_S = 60.0
 """How long the background waits for an answer; a host that loads a model from disk needs many seconds."""
+
+RECHECK_S = 60.0
+KEPT_S = 20 * 60.0
+"""A host keeps a loaded model for thirty minutes after its last use; after this time it is used once."""
 
 QUERY_TTL_S = 300.0
 _QUERIES_KEPT = 512
@@ -45,6 +50,7 @@ class EmbedRelevance:
         provider: embeds texts.
         store: keeps the vectors of tools, so that each text is embedded once for each model.
         query_timeout_s: the longest a request waits for the vector of its task.
+        recheck_s: time between two looks at the provider's choice of a model.
         clock: monotonic seconds.
         jitter: a random number in [0, 1).
     """
@@ -55,12 +61,15 @@ class EmbedRelevance:
         store: Store,
         *,
         query_timeout_s: float,
+        recheck_s: float = RECHECK_S,
         clock: Callable[[], float] = anyio.current_time,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._provider = provider
         self._embedder = CatalogEmbedder(provider, store)
         self._query_timeout_s = query_timeout_s
+        self._recheck_s = recheck_s
+        self._answered_at = -math.inf
         self._clock = clock
         self._trouble = Trouble(clock, jitter)
         self._catalog: Catalog | None = None
@@ -96,14 +105,15 @@ class EmbedRelevance:
         return self.reason
 
     async def run(self) -> None:
-        """Compute vectors and mend the provider's failures in the background until cancelled."""
-        try:
-            while True:
+        """Compute vectors and mend the provider's failures in the background until cancelled.
+
+        Every `recheck_s` it also looks whether the provider would now use another model (a better one that
+        was pulled, other weights, a preferred provider that came back) and keeps the model loaded.
+        """
+        while True:
+            with anyio.move_on_after(self._recheck_s):
                 await self._wanted.wait()
-                await self._catch_up()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._provider.aclose()
+            await self._catch_up()
 
     async def scores(self, task: str, context: str, catalog: Catalog, budget_s: float) -> Relevance:
         """The cosine of every tool, or why there is none; never fails and never exceeds its time.
@@ -150,10 +160,12 @@ class EmbedRelevance:
         if len(found) != dimension:
             self._forget()
             raise ProviderError(
-                "malformed", f"Ollama's vectors have {len(found)} values now, and had {dimension}."
+                "malformed",
+                f"The vectors of {self._provider.name} have {len(found)} values now, and had {dimension}.",
             )
         if not np.any(found):
-            raise ProviderError("malformed", "Ollama gave a vector of zeros.")
+            raise ProviderError("malformed", f"{self._provider.name} gave a vector of zeros.")
+        self._answered_at = self._clock()
         return found
 
     async def _catch_up(self) -> None:
@@ -164,18 +176,27 @@ class EmbedRelevance:
             catalog = self._catalog
             try:
                 with anyio.fail_after(PROBE_LIMIT_S):
-                    model = await self._provider.model()
+                    model = await self._provider.embedding_model()
+                if self._vectors is not None and _same_name_only(self._vectors.model, model):
+                    self._drop()
                 if catalog is not None and not self._is_ready(catalog, model):
+                    answered = self._embedder.answered
                     vectors = await self._embedder.embed(catalog, model, wanted=self._still_wants(catalog))
                     if vectors is None:
                         continue
                     self._vectors = vectors
-                if self._trouble.reason and self._vectors is not None:
+                    if self._embedder.answered > answered:
+                        self._answered_at = self._clock()
+                if self._vectors is not None and (self._trouble.reason or self._may_be_cold()):
                     await self._probe(self._vectors)
             except ProviderError as error:
                 self._note(error)
             except TimeoutError:
-                self._note(ProviderError("timeout", f"Ollama did not answer within {PROBE_LIMIT_S:g} s."))
+                self._note(
+                    ProviderError(
+                        "timeout", f"{self._provider.name} did not answer within {PROBE_LIMIT_S:g} s."
+                    )
+                )
             else:
                 if self._trouble.mended():
                     self._log.info("relevance_recovered")
@@ -205,7 +226,13 @@ class EmbedRelevance:
         return lambda: self._catalog is catalog
 
     def _too_slow(self) -> ProviderError:
-        return ProviderError("timeout", f"Ollama did not embed the task within {self._query_timeout_s:g} s.")
+        late = f"{self._provider.name} did not embed the task within {self._query_timeout_s:g} s."
+        return ProviderError("timeout", late)
+
+    def _may_be_cold(self) -> bool:
+        """Whether the host may have dropped the model, or has not loaded it yet."""
+        vectors = self._vectors
+        return vectors is not None and len(vectors.matrix) > 0 and self._clock() - self._answered_at > KEPT_S
 
     def _share_ready(self) -> str:
         done, total = self.progress
@@ -229,6 +256,14 @@ class EmbedRelevance:
 
     def _forget(self) -> None:
         """Drop the catalog's vectors, stored ones too: the model gives others now."""
+        self._drop()
+        self._embedder.distrust_stored()
+
+    def _drop(self) -> None:
         self._vectors = None
         self._queries.clear()
-        self._embedder.distrust_stored()
+
+
+def _same_name_only(before: EmbeddingModel, now: EmbeddingModel) -> bool:
+    """Whether other weights answer under the old name, so that its vectors do not fit theirs."""
+    return before.name == now.name and before.key != now.key

@@ -30,12 +30,18 @@ class Trouble:
     failures: int = 0
     _until: float = 0.0
 
-    def failed(self, error: ProviderError) -> bool:
-        """Note a failure; True when its reason is new."""
+    def failed(
+        self,
+        error: ProviderError,
+        *,
+        first_rest_s: float = FIRST_REST_S,
+        longest_rest_s: float = LONGEST_REST_S,
+    ) -> bool:
+        """Note a failure; True when its reason is new. The rest doubles from the first to the longest."""
         new = str(error) != self.reason
         self.reason = str(error)
         self.failures += 1
-        rest_s = backoff_s(self.failures, first_s=FIRST_REST_S, limit_s=LONGEST_REST_S, jitter=self.jitter())
+        rest_s = backoff_s(self.failures, first_s=first_rest_s, limit_s=longest_rest_s, jitter=self.jitter())
         self._until = self.clock() + rest_s
         return new
 

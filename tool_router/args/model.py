@@ -27,11 +27,13 @@ class Value:
 
     Attributes:
         evidence: the text the value was read from, verbatim; empty for caller and default values.
+        model: the model that found the value, for source MODEL; empty for the others.
     """
 
     value: JsonValue
     source: Source
     evidence: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

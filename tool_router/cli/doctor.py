@@ -129,7 +129,7 @@ async def _ollama(settings: Settings) -> Finding:
     provider = OllamaProvider(settings.relevance.host, settings.relevance.model)
     try:
         with anyio.fail_after(CHECK_S):
-            model = await provider.model()
+            model = await provider.embedding_model()
             await provider.embed(["hello"], model)
     except ProviderError as error:
         return Finding("ollama", "warn", f"{error.tried} Ranking goes by keywords.", error.next_step)

@@ -80,12 +80,29 @@ async def test_a_catalog_is_embedded_once_and_a_changed_tool_alone(
     async with running(server.url, path) as relevance:
         relevance.prepare(CATALOG)
         await relevance.settled()
-        assert len(server.embedded) == first
+        of_tools = [text for text in server.embedded[first:] if ":" in text]
+        assert of_tools == []
         relevance.prepare(changed)
         await relevance.settled()
         assert (await relevance.scores(TASK, "", changed, 10.0)).scores is not None
-    assert [text for text in server.embedded[first:] if "Tell the time" in text] == server.embedded[first:-1]
-    assert len(server.embedded) == first + 2
+    assert [text for text in server.embedded[first:] if ":" in text] == [
+        "time: convert time. Tell the time anywhere"
+    ]
+
+
+async def test_a_model_that_may_be_cold_is_warmed_before_a_request_needs_it(
+    server: OllamaServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "store.sqlite3"
+    async with running(server.url, path) as relevance:
+        relevance.prepare(CATALOG)
+        await relevance.settled()
+    embedded = len(server.embedded)
+    # All vectors come from the store now, so that nothing has loaded the model yet.
+    async with running(server.url, path) as relevance:
+        relevance.prepare(CATALOG)
+        await relevance.settled()
+        assert len(server.embedded) > embedded
 
 
 async def test_what_was_embedded_before_an_end_is_not_embedded_again(
@@ -326,9 +343,9 @@ async def test_an_ollama_that_stays_too_slow_is_not_tried_by_requests(server: Ol
         asked = len(server.embedded)
         assert (
             await relevance.scores(TASK, "", CATALOG, 10.0)
-        ).reason == "Ollama did not embed the task within 0 s."
+        ).reason == f"Ollama at {server.url} did not embed the task within 0 s."
         await relevance.settled()
-        assert relevance.reason == "Ollama did not embed the task within 0 s."
+        assert relevance.reason == f"Ollama at {server.url} did not embed the task within 0 s."
         assert (await relevance.scores(TASK, "", CATALOG, 10.0)).scores is None
         assert not any("Tokyo" in text for text in server.embedded[asked:])
 

@@ -38,7 +38,7 @@ async def provider(server: OllamaServer) -> AsyncIterator[OllamaProvider]:
 
 
 async def test_similar_texts_have_near_vectors(provider: OllamaProvider) -> None:
-    model = await provider.model()
+    model = await provider.embedding_model()
     vectors = await provider.embed(["read a file", "reading files", "weather in Oslo"], model)
     assert vectors.dtype.name == "float32"
     assert vectors.shape == (3, 256)
@@ -48,7 +48,7 @@ async def test_similar_texts_have_near_vectors(provider: OllamaProvider) -> None
 async def test_the_configured_model_is_used(server: OllamaServer) -> None:
     server.models.append(Model("bge-m3:latest", dimension=32))
     provider = OllamaProvider(server.url, "bge-m3")
-    model = await provider.model()
+    model = await provider.embedding_model()
     assert model.name == "bge-m3:latest"
     assert (await provider.embed(["a"], model)).shape == (1, 32)
     await provider.aclose()
@@ -57,7 +57,7 @@ async def test_the_configured_model_is_used(server: OllamaServer) -> None:
 async def test_a_configured_model_that_is_not_pulled_says_how_to_pull_it(server: OllamaServer) -> None:
     provider = OllamaProvider(server.url, "mxbai-embed-large")
     with pytest.raises(ProviderError, match="ollama pull mxbai-embed-large") as caught:
-        await provider.model()
+        await provider.embedding_model()
     assert caught.value.reason == "model_missing"
     await provider.aclose()
 
@@ -69,7 +69,7 @@ async def test_a_model_of_no_known_family_is_taken_when_it_says_that_it_embeds(
         Model("llama3.2:latest", capabilities=("completion", "tools")),
         Model("my-own:latest", capabilities=("embedding",)),
     ]
-    assert (await provider.model()).name == "my-own:latest"
+    assert (await provider.embedding_model()).name == "my-own:latest"
 
 
 async def test_chat_models_alone_are_no_embedding_model(
@@ -77,14 +77,14 @@ async def test_chat_models_alone_are_no_embedding_model(
 ) -> None:
     server.models = [Model("llama3.2:latest", capabilities=("completion",))]
     with pytest.raises(ProviderError, match="ollama pull all-minilm") as caught:
-        await provider.model()
+        await provider.embedding_model()
     assert caught.value.reason == "model_missing"
 
 
 async def test_a_model_pulled_anew_has_another_key(server: OllamaServer, provider: OllamaProvider) -> None:
-    before = await provider.model()
+    before = await provider.embedding_model()
     server.models = [Model("all-minilm:latest", weights="2")]
-    after = await provider.model()
+    after = await provider.embedding_model()
     assert before.name == after.name
     assert before.key != after.key
 
@@ -140,7 +140,7 @@ async def test_every_bad_answer_is_a_provider_error_with_its_reason(
 ) -> None:
     server.traffic.faults["*"] = fault
     with pytest.raises(ProviderError) as listing:
-        await provider.model()
+        await provider.embedding_model()
     with pytest.raises(ProviderError) as embedding:
         await provider.embed(["a"], MINILM)
     assert (listing.value.reason, embedding.value.reason) == (reason, reason)
@@ -150,21 +150,21 @@ async def test_every_bad_answer_is_a_provider_error_with_its_reason(
 async def test_a_closed_port_is_refused() -> None:
     provider = OllamaProvider(refusing_url())
     with pytest.raises(ProviderError, match="ollama serve") as caught:
-        await provider.model()
+        await provider.embedding_model()
     assert caught.value.reason == "refused"
     await provider.aclose()
 
 
 async def test_an_address_that_makes_no_sense_is_unusable() -> None:
     with pytest.raises(ProviderError) as caught:
-        await OllamaProvider("http://[::1:99999999").model()
+        await OllamaProvider("http://[::1:99999999").embedding_model()
     assert caught.value.reason == "unusable"
 
 
 async def test_a_hanging_host_is_left_when_the_caller_gives_up(
     server: OllamaServer, provider: OllamaProvider
 ) -> None:
-    await provider.model()
+    await provider.embedding_model()
     server.traffic.faults["/api/embed"] = never
     with anyio.move_on_after(0.05) as scope:
         await provider.embed(["a"], MINILM)
@@ -177,11 +177,11 @@ async def test_a_proxy_from_the_environment_is_not_used_for_this_machine(
     monkeypatch.setenv("HTTP_PROXY", refusing_url())
     monkeypatch.setenv("ALL_PROXY", refusing_url())
     provider = OllamaProvider(server.url)
-    assert (await provider.model()).name == "all-minilm:latest"
+    assert (await provider.embedding_model()).name == "all-minilm:latest"
     await provider.aclose()
 
 
 async def test_a_closed_provider_opens_again(provider: OllamaProvider) -> None:
-    await provider.model()
+    await provider.embedding_model()
     await provider.aclose()
-    assert (await provider.model()).name == "all-minilm:latest"
+    assert (await provider.embedding_model()).name == "all-minilm:latest"
