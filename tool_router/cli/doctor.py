@@ -18,7 +18,7 @@ from service_manager.paths import services_file
 from tool_router.app import build_gateway, token
 from tool_router.cli.run import FAILED, AsJson, Config, print_json
 from tool_router.config import Settings, load_settings, settings_file
-from tool_router.errors import ProviderError, ToolRouterError
+from tool_router.errors import ToolRouterError
 from tool_router.location import store_path
 from tool_router.telemetry.log import configure
 
@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(as_json: AsJson = False, config: Config = None) -> None:
-    """Check configuration, gateway, token, Ollama, store and every service; exit 1 when something failed."""
+    """Check configuration, gateway, token, models, store and every service; exit 1 when something failed."""
 
     async def main() -> list[Finding]:
         findings: list[Finding] = []
@@ -75,7 +75,8 @@ async def _findings(settings: Settings) -> AsyncGenerator[Finding]:
     yield await _gateway(settings)
     for finding in _services(settings):
         yield finding
-    yield await _ollama(settings)
+    for finding in await _models(settings):
+        yield finding
     yield _store(settings)
 
 
@@ -121,23 +122,15 @@ def _services(settings: Settings) -> list[Finding]:
     return findings
 
 
-async def _ollama(settings: Settings) -> Finding:
-    if not settings.relevance.enabled:
-        return Finding("ollama", "ok", "relevance is turned off")
-    from tool_router.ai.ollama import OllamaProvider
+async def _models(settings: Settings) -> list[Finding]:
+    if not (settings.relevance.enabled or settings.model_arguments.enabled):
+        return [Finding("models", "ok", "relevance and arguments by a model are turned off")]
+    from tool_router.ai.report import check_models
 
-    provider = OllamaProvider(settings.relevance.host, settings.relevance.model)
-    try:
-        with anyio.fail_after(CHECK_S):
-            model = await provider.embedding_model()
-            await provider.embed(["hello"], model)
-    except ProviderError as error:
-        return Finding("ollama", "warn", f"{error.tried} Ranking goes by keywords.", error.next_step)
-    except TimeoutError:
-        return Finding(
-            "ollama", "warn", "it did not answer. Ranking goes by keywords.", "Is the host overloaded?"
-        )
-    return Finding("ollama", "ok", f"embeds with {model}")
+    checked = await check_models(settings, os.environ, CHECK_S)
+    return [
+        Finding(item.what, "ok" if item.works else "warn", item.detail, item.next_step) for item in checked
+    ]
 
 
 def _store(settings: Settings) -> Finding:
