@@ -1,7 +1,7 @@
 """An Ollama host in the test's event loop: real HTTP, Ollama's routes, shapes and error texts.
 
-It has no model. Vectors are hashed word and letter n-grams, so that texts which share words or parts of
-words are near each other, and equal texts have equal vectors in every run.
+It has no model, but a `Brain` that stands in for one. Vectors are hashed word and letter n-grams, so that
+texts which share words or parts of words are near each other, and equal texts have equal vectors every time.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from tests.support.chat_brain import Brain
 from tests.support.loopback import FaultyApp, serve
 
 VERSION = "0.12.6"
@@ -37,12 +38,35 @@ class Model:
     capabilities: tuple[str, ...] = ("embedding",)
     family: str = "bert"
     weights: str = "1"
-    """Pull it again with other weights, and its digest and its vectors change."""
+    size: int = 45_960_996
+    parameter_size: str = "23M"
+    vram: int = 0
+    """`weights`: pull it again with others, and its digest and its vectors change. `vram`: what it takes of a
+    GPU once it is loaded."""
 
     @property
     def digest(self) -> str:
         """As in `/api/tags`."""
         return hashlib.sha256(f"{self.name}\0{self.weights}".encode()).hexdigest()
+
+
+def chat_model(
+    name: str = "qwen2.5:0.5b",
+    *,
+    capabilities: tuple[str, ...] = ("completion", "tools"),
+    size: int = 397_821_319,
+    parameter_size: str = "494.03M",
+    weights: str = "1",
+) -> Model:
+    """A model that answers prompts; small enough for any machine."""
+    return Model(
+        name,
+        capabilities=capabilities,
+        family="qwen2",
+        size=size,
+        parameter_size=parameter_size,
+        weights=weights,
+    )
 
 
 def vector_of(text: str, model: Model) -> list[float]:
@@ -102,6 +126,12 @@ class OllamaServer:
         poison: a text that holds one of these words can't be embedded.
         hold: while set, `/api/embed` answers only when this event is set.
         embedding: set when a request for vectors has arrived.
+        loaded: names of the models in memory; a request loads the model it names.
+        loading: while set, a chat model is loaded only when this event is set.
+        hold_chat: while set, prompts are answered only when this event is set.
+        asked: set when a request for a chat has arrived.
+        logprobs: whether the host gives log probabilities; those before 0.12.11 do not.
+        brain: answers prompts.
         traffic: records every request; its `faults` answer paths badly (see `loopback`).
     """
 
@@ -110,6 +140,12 @@ class OllamaServer:
     poison: set[str] = field(default_factory=set[str])
     hold: anyio.Event | None = None
     embedding: anyio.Event = field(default_factory=anyio.Event)
+    loaded: set[str] = field(default_factory=set[str])
+    loading: anyio.Event | None = None
+    hold_chat: anyio.Event | None = None
+    asked: anyio.Event = field(default_factory=anyio.Event)
+    logprobs: bool = True
+    brain: Brain = field(default_factory=Brain)
     traffic: FaultyApp = field(init=False)
     url: str = ""
     port: int = 0
@@ -123,7 +159,6 @@ class OllamaServer:
             Route("/api/show", self._show, methods=["POST"]),
             Route("/api/embed", self._embed, methods=["POST"]),
             Route("/api/chat", self._chat, methods=["POST"]),
-            Route("/api/generate", self._generate, methods=["POST"]),
             Route("/{path:path}", _no_route),
         ]
         self.traffic = FaultyApp(Starlette(routes=routes))
@@ -161,8 +196,9 @@ class OllamaServer:
 
     async def _ps(self, request: Request) -> Response:
         loaded = [
-            {**_listed(model), "expires_at": _STAMP, "size_vram": 0, "context_length": 256}
+            {**_listed(model), "expires_at": _STAMP, "size_vram": model.vram, "context_length": 256}
             for model in self.models
+            if model.name in self.loaded
         ]
         return JSONResponse({"models": loaded})
 
@@ -197,6 +233,7 @@ class OllamaServer:
         texts: Sequence[str] = [given] if isinstance(given, str) else given
         if any(word in text for word in self.poison for text in texts):
             return _error(400, "embedding contains NaN or Inf values")
+        self.loaded.add(model.name)
         vectors = [vector_of(text, model) for text in texts]
         body = {
             "model": name,
@@ -208,22 +245,40 @@ class OllamaServer:
         return Response(json.dumps(body), media_type="application/json; charset=utf-8")
 
     async def _chat(self, request: Request) -> Response:
-        return await self._answer(request, {"message": {"role": "assistant", "content": "A"}})
-
-    async def _generate(self, request: Request) -> Response:
-        return await self._answer(request, {"response": "A"})
-
-    async def _answer(self, request: Request, said: Mapping[str, Any]) -> Response:
         asked = await request.json()
+        self.asked.set()
         name = str(asked.get("model", ""))
         model = self._find(name)
         if model is None:
             return _error(404, f"model '{name}' not found")
         if "completion" not in model.capabilities:
-            return _error(400, f'"{name}" does not support {request.url.path.rsplit("/", 1)[1]}')
-        body = {"model": name, "created_at": _STAMP, **said, "done": True, "done_reason": "stop"}
-        media_type = "application/json" if asked.get("stream") is False else "application/x-ndjson"
-        return Response(json.dumps(body) + "\n", media_type=media_type)
+            return _error(400, f'"{name}" does not support chat')
+        if asked.get("stream") is not False:
+            return _error(400, "this server does not stream")
+        if model.name not in self.loaded and self.loading is not None:
+            await self.loading.wait()
+        self.loaded.add(model.name)
+        said = {"message": {"role": "assistant", "content": ""}, "done_reason": "load"}
+        if asked.get("messages"):
+            if self.hold_chat is not None:
+                await self.hold_chat.wait()
+            said = self._said(asked)
+        body = {"model": name, "created_at": _STAMP, **said, "done": True}
+        return Response(json.dumps(body), media_type="application/json; charset=utf-8")
+
+    def _said(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        prompt = "\n".join(message["content"] for message in asked["messages"])
+        schema = asked.get("format")
+        text = self.brain.structured(prompt, schema) if schema else self.brain.plain(prompt)
+        said: dict[str, Any] = {"message": {"role": "assistant", "content": text}, "done_reason": "stop"}
+        if asked.get("logprobs") and self.logprobs:
+            tokens = self.brain.first_tokens(prompt, int(asked.get("top_logprobs", 0)) or 1)
+            entries = [
+                {"token": token, "logprob": logprob, "bytes": list(token.encode())}
+                for token, logprob in tokens
+            ]
+            said["logprobs"] = [{**entries[0], "top_logprobs": entries}]
+        return said
 
 
 async def _no_route(request: Request) -> Response:
@@ -240,7 +295,7 @@ def _details(model: Model) -> dict[str, Any]:
         "format": "gguf",
         "family": model.family,
         "families": [model.family],
-        "parameter_size": "23M",
+        "parameter_size": model.parameter_size,
         "quantization_level": "F16",
     }
 
@@ -250,7 +305,7 @@ def _listed(model: Model) -> dict[str, Any]:
         "name": model.name,
         "model": model.name,
         "modified_at": _STAMP,
-        "size": 45_960_996,
+        "size": model.size,
         "digest": model.digest,
         "details": _details(model),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,8 +13,6 @@ GB = 10**9
 
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where a container's memory limit stands, in version 2 and version 1 of control groups."""
-
-_LOCAL = frozenset({"", "localhost", "::1", "::", "0.0.0.0"})  # noqa: S104 - compared with, never bound to
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +73,14 @@ def is_local(url: str) -> bool:
         host = urlsplit(url if "//" in url else f"//{url}").hostname or ""
     except ValueError:
         return False
+    if host in ("", "localhost"):
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
     # A server's own OLLAMA_HOST may hold the address it listens on, which is every one.
-    return host in _LOCAL or host.startswith("127.")
+    return address.is_loopback or address.is_unspecified
 
 
 def _cores() -> int:

@@ -33,6 +33,10 @@ class Judge:
         """Why nothing can be judged now; empty when it can."""
         return self._chat.reason
 
+    async def settled(self) -> str:
+        """Wait until the model was loaded or could not be; return the `reason`."""
+        return await self._chat.settled()
+
     async def judge(self, task: str, context: str, tools: Sequence[Tool], budget_s: float) -> Judgement:
         """Say how probable it is that each tool is the right one; never fails, never exceeds its time.
 
@@ -50,17 +54,17 @@ class Judge:
         limit_s = min(budget_s, self._limit_s)
         if limit_s <= 0:
             return Judgement(None, reason="no time was left to judge")
-        started = anyio.current_time()
+        deadline = anyio.current_time() + limit_s
         asked = ballot(task, context, tools)
         try:
-            by_label = await self._voted(asked, started + limit_s)
+            by_label = await self._voted(asked, deadline, blame=budget_s >= self._limit_s)
         except ProviderError as error:
             if error.reason != "not_ready":
                 self._log.info("no_judgement", reason=error.reason, detail=str(error))
             return Judgement(None, reason=str(error))
         return judgement(asked, by_label, len(tools))
 
-    async def _voted(self, asked: Ballot, deadline: float) -> Mapping[str, float]:
+    async def _voted(self, asked: Ballot, deadline: float, *, blame: bool) -> Mapping[str, float]:
         """A probability of each letter: by log probabilities, by JSON scores where the model has none.
 
         Raises:
@@ -70,10 +74,12 @@ class Judge:
         key = model.key if model else ""
         if not key or key != self._without_logprobs:
             try:
-                return await self._chat.choose(asked.prompt, asked.labels, deadline - anyio.current_time())
+                left_s = deadline - anyio.current_time()
+                return await self._chat.choose(asked.prompt, asked.labels, left_s, blame=blame)
             except ProviderError as error:
                 if error.reason != "unsupported":
                     raise
                 self._without_logprobs = key
         left_s = deadline - anyio.current_time()
-        return read_scores(asked, await self._chat.complete(asked.scores_prompt, asked.schema, left_s))
+        answer = await self._chat.complete(asked.scores_prompt, asked.schema, left_s, blame=blame)
+        return read_scores(asked, answer)

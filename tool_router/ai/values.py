@@ -32,6 +32,10 @@ class ChatValues:
         """Why no value can be proposed now; empty when one can."""
         return self._chat.reason
 
+    async def settled(self) -> str:
+        """Wait until the model was loaded or could not be; return the `reason`."""
+        return await self._chat.settled()
+
     async def propose(
         self,
         tool: Tool,
@@ -48,7 +52,7 @@ class ChatValues:
             return Proposal({}, model, "no time was left to ask for arguments")
         prompt = values_prompt(tool, task, context, schema, known)
         try:
-            answer = await self._chat.complete(prompt, schema, limit_s)
+            answer = await self._chat.complete(prompt, schema, limit_s, blame=budget_s >= self._limit_s)
         except ProviderError as error:
             if error.reason != "not_ready":
                 self._log.info("no_arguments_proposed", reason=error.reason, detail=str(error))

@@ -86,23 +86,39 @@ class WarmChat:
             if not self._wanted.is_set():
                 self._tried.set()
 
-    async def choose(self, prompt: Prompt, labels: Sequence[str], limit_s: float) -> Mapping[str, float]:
+    async def choose(
+        self, prompt: Prompt, labels: Sequence[str], limit_s: float, *, blame: bool = True
+    ) -> Mapping[str, float]:
         """The probability of each label, as `RelevanceProvider.choose`, within a time.
 
+        Args:
+            prompt: what is asked.
+            labels: what may be answered.
+            limit_s: the longest this may take.
+            blame: whether a timeout speaks against the model; False when it had less time than it may need.
+
         Raises:
             ProviderError: there is no answer: ``not_ready``, ``timeout``, or a reason of the provider.
         """
-        return await self._asked(lambda model: self._provider.choose(prompt, labels, model), limit_s)
+        return await self._asked(lambda model: self._provider.choose(prompt, labels, model), limit_s, blame)
 
-    async def complete(self, prompt: Prompt, schema: Mapping[str, Any], limit_s: float) -> Any:
+    async def complete(
+        self, prompt: Prompt, schema: Mapping[str, Any], limit_s: float, *, blame: bool = True
+    ) -> Any:
         """JSON for a schema, as `RelevanceProvider.complete`, within a time.
 
+        Args:
+            prompt: what is asked.
+            schema: what the answer should satisfy.
+            limit_s: the longest this may take.
+            blame: as in `choose`.
+
         Raises:
             ProviderError: there is no answer: ``not_ready``, ``timeout``, or a reason of the provider.
         """
-        return await self._asked(lambda model: self._provider.complete(prompt, schema, model), limit_s)
+        return await self._asked(lambda model: self._provider.complete(prompt, schema, model), limit_s, blame)
 
-    async def _asked(self, ask: Callable[[ChatModel], Awaitable[T]], limit_s: float) -> T:
+    async def _asked(self, ask: Callable[[ChatModel], Awaitable[T]], limit_s: float, blame: bool) -> T:
         if reason := self.reason:
             if self._may_be_cold():
                 self._want()
@@ -120,9 +136,10 @@ class WarmChat:
             self._used_at = self._clock()
             self._trouble.mended()
             return answer
-        late = ProviderError("timeout", f"{model} did not answer within {limit_s:g} s.")
-        self._note(late, SLOW_REST_S, LONGEST_SLOW_REST_S)
-        self._want()
+        late = ProviderError("timeout", f"{model} did not answer within {round(limit_s, 2):g} s.")
+        if blame:
+            self._note(late, SLOW_REST_S, LONGEST_SLOW_REST_S)
+            self._want()
         raise late
 
     async def _warm(self) -> None:
