@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -56,9 +55,9 @@ def read_scores(ballot: Ballot, answer: Any) -> Mapping[str, float]:
     scores: dict[str, float] = {}
     for label in ballot.labels:
         score = given.get(label, 0.0)
-        if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
+        if isinstance(score, bool) or not isinstance(score, int | float):
             raise ProviderError("malformed", "The model's scores are no numbers.")
-        # Some models count in percent, whatever the schema says.
+        # Some models count in percent, whatever the schema says. NaN is in no range.
         if not 0 <= score <= 100:
             raise ProviderError("malformed", "The model's scores are no probabilities.")
         scores[label] = float(score)

@@ -102,7 +102,7 @@ class OllamaHttp:
         answer = await self._asked(request, name)
         try:
             vectors = np.asarray(answer.embeddings, np.float32)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise ProviderError("malformed", "Ollama's vectors differ in length.") from error
         if len(vectors) != len(texts):
             raise ProviderError("malformed", f"Ollama gave {len(vectors)} vectors for {len(texts)} texts.")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from anyio import to_thread
+from pydantic import SecretStr
 
 from tool_router.ai.key import KeySource
 from tool_router.ai.labels import label_probabilities
@@ -49,8 +50,9 @@ class OpenAIProvider:
         self._url = url
         self._model = model.strip()
         self._chat_model = chat_model.strip()
-        self._key = key or KeySource()
-        self._environ = os.environ if environ is None else environ
+        source, variables = key or KeySource(), os.environ if environ is None else environ
+        # Read when it is needed, and held by nothing that could be printed.
+        self._read_key = lambda: source.read(variables)
         self._http: OpenAIHttp | None = None
         self._learned: dict[tuple[str, str], Body] = {}
 
@@ -161,9 +163,7 @@ class OpenAIProvider:
 
     async def _opened(self) -> OpenAIHttp:
         if self._http is None:
-            http = await to_thread.run_sync(
-                _open, self._url, self._key, self._environ, abandon_on_cancel=True
-            )
+            http = await to_thread.run_sync(_open, self._url, self._read_key, abandon_on_cancel=True)
             self._http = self._http or http
         return self._http
 
@@ -191,8 +191,8 @@ def _host(url: str) -> str:
     return url.partition("//")[2].partition("/")[0].rpartition("@")[2]
 
 
-def _open(url: str, source: KeySource, environ: Mapping[str, str]) -> OpenAIHttp:
-    key = source.read(environ)
+def _open(url: str, read_key: Callable[[], SecretStr]) -> OpenAIHttp:
+    key = read_key()
     try:
         from tool_router.ai.openai_http import OpenAIHttp
 

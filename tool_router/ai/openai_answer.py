@@ -37,7 +37,7 @@ def vectors(answer: Any, count: int) -> Vectors:
     ordered = sorted(entries, key=lambda entry: int(entry.get("index", 0)))
     try:
         found = np.asarray([entry.get("embedding") for entry in ordered], np.float32)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise ProviderError("malformed", "The vectors differ in length, or are none.") from error
     if found.ndim != 2 or not found.shape[1]:
         raise ProviderError("malformed", "The vectors are empty.")
@@ -67,7 +67,8 @@ def first_token(answer: Any) -> list[tuple[str, float]]:
             or not isinstance(logarithm, int | float)
         ):
             raise ProviderError("malformed", "The log probabilities can't be read.")
-        found.append((token, float(logarithm)))
+        # A huge integer can't be a float; any positive number is refused later, as no logarithm.
+        found.append((token, float(min(max(logarithm, -1e9), 1.0))))
     return found
 
 

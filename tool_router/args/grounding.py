@@ -22,6 +22,7 @@ LONGEST_VALUE = 4_000
 MOST_PARTS = 200
 """Members of a nested value that are checked; a value with more is refused."""
 
+_LARGEST = 1e300
 _MOMENTS = frozenset({Kind.DATE, Kind.TIME, Kind.DATETIME})
 _SPACE = re.compile(r"\s+")
 _DIGITS = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?![\w])")
@@ -112,7 +113,8 @@ def _object(value: Mapping[str, Any], slot: Slot | None, ground: Ground, parts: 
 
 
 def _number(value: float, slot: Slot | None, ground: Ground) -> str | None:
-    if not math.isfinite(value):
+    # Compared, not converted: an integer of a model may be too large for a float.
+    if not abs(value) <= _LARGEST:
         return None
     for reading in ground.readings:
         for span in reading.spans:

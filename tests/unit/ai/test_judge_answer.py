@@ -45,8 +45,9 @@ def test_scores_are_made_to_sum_to_one_also_when_they_are_percent() -> None:
     [
         ({"A": 0.1, "delete_everything": 0.9}, "'delete_everything', which was not offered"),
         ({"A": 0.1, "Z": 0.9}, "'Z', which was not offered"),
-        ({"A": math.nan, "B": 0.5}, "no numbers"),
-        ({"A": math.inf}, "no numbers"),
+        ({"A": math.nan, "B": 0.5}, "no probabilities"),
+        ({"A": math.inf}, "no probabilities"),
+        ({"A": 10**400}, "no probabilities"),
         ({"A": "0.9"}, "no numbers"),
         ({"A": True}, "no numbers"),
         ({"A": None}, "no numbers"),
