@@ -18,6 +18,7 @@ from tool_router.ai.vectors import (
     tool_text,
     unit,
 )
+from tool_router.scoring.rank import order_of
 
 MODEL = EmbeddingModel("m:latest", "m@1", "query: ", "document: ")
 
@@ -98,14 +99,20 @@ def test_unit_vectors_have_length_one_and_zeros_stay() -> None:
     ]
 
 
-def test_ten_thousand_tools_are_scored_in_less_than_five_milliseconds() -> None:
+def test_searching_ten_thousand_tools_costs_little_more_than_their_product_with_the_query() -> None:
+    """A product of this size takes about a millisecond: the ratio holds on a busy machine, too."""
     rng = np.random.default_rng(7)
     vectors = CatalogVectors("f", MODEL, unit(rng.standard_normal((10_000, 384), np.float32)))
     query = vectors.matrix[1234]
-    assert int(vectors.cosines(query).argmax()) == 1234
-    times: list[float] = []
-    for _ in range(20):
+    plain: list[float] = []
+    searched: list[float] = []
+    for _ in range(40):
         started = time.perf_counter()
-        vectors.cosines(query)
-        times.append(time.perf_counter() - started)
-    assert min(times) < 0.005
+        _ = vectors.matrix @ query
+        plain.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        scores = vectors.cosines(query)
+        best = order_of(scores.astype(np.float64), None, 10)
+        searched.append(time.perf_counter() - started)
+        assert int(best[0]) == 1234
+    assert min(searched) < 4 * min(plain)
