@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""Fit the confidence model on labelled tasks and write tool_router/scoring/confidence.json.
+"""Fit the confidence models on labelled tasks and write tool_router/scoring/confidence.json.
 
-usage: scripts/fit_confidence.py DIR [DIR ...] [--write]
+usage: scripts/fit_confidence.py DIR [DIR ...] [--relevance URL] [--store FILE] [--write]
 
-Each DIR is a data set (tools.jsonl, tasks.jsonl). Tasks on the whole catalog are joined by the same
-tasks on small catalogs of ten random servers, with and without the right server, because most people have few
-servers and often none that fits. Prints a reliability table of five-fold cross-validation and the expected
-calibration error; --write replaces the coefficients.
+Each DIR is a data set (tools.jsonl, tasks.jsonl). Tasks on the whole catalog are joined by the same tasks on
+small catalogs of ten random servers, with and without the right server, because most people have few servers
+and often none that fits. Every set counts by the square root of its size. Prints, for each rung and for both
+questions (is the first candidate right, does no tool fit), a reliability table of five-fold cross-validation
+and the expected calibration error; --write replaces the coefficients of the rungs that were fitted.
+
+--relevance names an Ollama host and fits the embed rung as well; scripts/minilm_server is one.
 """
 
 from __future__ import annotations
@@ -14,20 +17,38 @@ from __future__ import annotations
 import argparse
 import json
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
 import numpy as np
 from numpy.typing import NDArray
 
-from tool_router.evaluation.dataset import DataSet, load
+from tool_router.ai.ollama import OllamaProvider
+from tool_router.ai.provider import Vectors
+from tool_router.cache.store import Store
+from tool_router.catalog.model import Tool
+from tool_router.evaluation.dataset import DataSet, EvalTask, load
+from tool_router.evaluation.relevance import SetEmbedder
 from tool_router.scoring import confidence
 from tool_router.scoring.keyword import KeywordIndex
-from tool_router.scoring.rank import features_of, order_of
+from tool_router.scoring.rank import features_of, order_of, scored
+from tool_router.scoring.ranking import Rung
 
-Rows = list[tuple[tuple[float, ...], bool]]
 FOLDS = 5
 RIDGE = 1e-3
 SERVERS = 10
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One ranking: its features, whether its first tool is right, whether none fits, how much it counts."""
+
+    features: tuple[float, ...]
+    right: bool
+    none_fits: bool
+    weight: float
 
 
 def main() -> None:
@@ -36,86 +57,120 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("directories", nargs="+", type=Path)
+    parser.add_argument("--relevance", default="", metavar="URL")
+    parser.add_argument("--store", type=Path, default=None, metavar="FILE", help="keeps vectors between runs")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
-    rows: Rows = []
-    for directory in given.directories:
-        data = load(directory)
-        found = whole_catalog(data) + small_catalogs(data)
-        print(f"{data.name}: {len(found)} rankings, {sum(right for _, right in found)} right")
-        rows += found
-    random.Random(0).shuffle(rows)
-    x = np.array([features for features, _ in rows])
-    y = np.array([right for _, right in rows], float)
-    folds = np.arange(len(y)) % FOLDS
-    predicted = np.zeros(len(y))
-    for fold in range(FOLDS):
-        predicted[folds == fold] = sigmoid(x[folds == fold] @ fit(x[folds != fold], y[folds != fold]))
-    report(predicted, y)
-    weights = fit(x, y)
-    print(dict(zip(confidence.FEATURES, np.round(weights, 4).tolist(), strict=True)))
+    path = Path(confidence.__file__).with_name("confidence.json")
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if tuple(document["features"]) != confidence.FEATURES:
+        document = {"features": confidence.FEATURES, "coefficients": {}}
+    for rung in (Rung.KEYWORD, Rung.EMBED) if given.relevance else (Rung.KEYWORD,):
+        rows = anyio.run(read, given.directories, given.relevance if rung is Rung.EMBED else "", given.store)
+        random.Random(0).shuffle(rows)
+        x = np.array([row.features for row in rows])
+        weights = np.array([row.weight for row in rows])
+        fitted: dict[str, list[float]] = {}
+        for question in ("right", "none_fits"):
+            y = np.array([getattr(row, question) for row in rows], float)
+            print(f"\n{rung.value}, {question}: {len(rows)} rankings")
+            report(cross_validated(x, y, weights), y)
+            fitted[question] = np.round(fit(x, y, weights), 6).tolist()
+        document["coefficients"][rung.value] = fitted
     if given.write:
-        path = Path(confidence.__file__).with_name("confidence.json")
-        document = {
-            "features": confidence.FEATURES,
-            "coefficients": {"keyword": np.round(weights, 6).tolist()},
-        }
         path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
-def whole_catalog(data: DataSet) -> Rows:
-    """Every task on the set's own catalog (or candidates)."""
-    index = KeywordIndex.build(data.tools)
-    rows: Rows = []
-    for task in data.tasks:
-        keyword = index.scores(task.task, task.context)
-        order = order_of(keyword, task.candidates, 10)
-        right = data.tools[int(order[0])].id in task.gold
-        rows.append((features_of(index, task.task, keyword, keyword, order), right))
+async def read(directories: list[Path], host: str, store: Path | None) -> list[Row]:
+    """The rankings of every set, on the keyword rung or with the vectors of a host."""
+    rows: list[Row] = []
+    provider = OllamaProvider(host) if host else None
+    try:
+        async with Store.open(store) as kept:
+            embedder = SetEmbedder(provider, await provider.embedding_model(), kept) if provider else None
+            for directory in directories:
+                rows += await rankings(load(directory), embedder)
+    finally:
+        if provider is not None:
+            await provider.aclose()
     return rows
 
 
-def small_catalogs(data: DataSet) -> Rows:
-    """Tasks on catalogs of a few servers, every second one without the right server."""
+async def rankings(data: DataSet, embedder: SetEmbedder | None) -> list[Row]:
+    """Every task on the set's own catalog (or candidates), and on a few of its servers."""
+    queries: list[Vectors] | None = await embedder.tasks(data.tasks) if embedder else None
+    weight = len(data.tasks) ** -0.5
+    index = KeywordIndex.build(data.tools)
+    vectors = await embedder.tools(data.tools) if embedder else None
+    rows: list[Row] = []
+    for number, task in enumerate(data.tasks):
+        relevance = vectors.cosines(queries[number]) if vectors and queries else None
+        rows.append(row_of(data.tools, index, task, relevance, weight, task.candidates))
     chance = random.Random(1)
     servers = sorted({tool.server for tool in data.tools})
     if len(servers) < 3 * SERVERS:
-        return []
-    rows: Rows = []
+        return rows
     for number, task in enumerate(data.tasks):
         golden = {tool.server for tool in data.tools if tool.id in task.gold}
         chosen = set(chance.sample(servers, SERVERS)) - golden
         if golden and number % 2:
             chosen.add(chance.choice(sorted(golden)))
         tools = [tool for tool in data.tools if tool.server in chosen]
-        index = KeywordIndex.build(tools)
-        keyword = index.scores(task.task, task.context)
-        order = order_of(keyword, None, 10)
-        right = tools[int(order[0])].id in task.gold
-        rows.append((features_of(index, task.task, keyword, keyword, order), right))
+        some = await embedder.tools(tools) if embedder else None
+        relevance = some.cosines(queries[number]) if some and queries else None
+        rows.append(row_of(tools, KeywordIndex.build(tools), task, relevance, weight, None))
     return rows
 
 
-def fit(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logistic regression by Newton's method, with a small ridge."""
-    weights = np.zeros(x.shape[1])
+def row_of(
+    tools: list[Tool] | tuple[Tool, ...],
+    index: KeywordIndex,
+    task: EvalTask,
+    relevance: Vectors | None,
+    weight: float,
+    subset: tuple[int, ...] | None,
+) -> Row:
+    """One ranking with its labels."""
+    keyword = index.scores(task.task, task.context)
+    scores = scored(tools, keyword, relevance)
+    order = order_of(scores, subset, 10)
+    ranked = range(len(tools)) if subset is None else subset
+    found = features_of(index, task.task, keyword, relevance, scores, order, len(ranked))
+    fits = any(tools[position].id in task.gold for position in ranked)
+    return Row(found, tools[int(order[0])].id in task.gold, not fits, weight)
+
+
+def cross_validated(x: Floats, y: Floats, weights: Floats) -> Floats:
+    """What models that have not seen a ranking say of it."""
+    folds = np.arange(len(y)) % FOLDS
+    predicted = np.zeros(len(y))
+    for fold in range(FOLDS):
+        seen = folds != fold
+        predicted[~seen] = sigmoid(x[~seen] @ fit(x[seen], y[seen], weights[seen]))
+    return predicted
+
+
+def fit(x: Floats, y: Floats, weights: Floats) -> Floats:
+    """Weighted logistic regression by Newton's method, with a small ridge."""
+    share = weights / weights.sum()
+    found = np.zeros(x.shape[1])
     for _ in range(50):
-        p = sigmoid(x @ weights)
-        gradient = x.T @ (y - p) / len(y) - RIDGE * weights
-        curvature = (x * (p * (1 - p))[:, None]).T @ x / len(y) + RIDGE * np.eye(x.shape[1])
-        weights = weights + np.linalg.solve(curvature, gradient)
-    return weights
+        p = sigmoid(x @ found)
+        gradient = x.T @ (share * (y - p)) - RIDGE * found
+        curvature = (x * (share * p * (1 - p))[:, None]).T @ x + RIDGE * np.eye(x.shape[1])
+        found = found + np.linalg.solve(curvature, gradient)
+    return found
 
 
-def sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def sigmoid(values: Floats) -> Floats:
     """The logistic function, without overflow."""
     return 1 / (1 + np.exp(-np.clip(values, -30, 30)))
 
 
-def report(predicted: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+def report(predicted: Floats, y: Floats) -> None:
     """Print the reliability table and the expected calibration error."""
     error = 0.0
-    print("confidence    n     said   right")
+    print("probability   n     said   true")
     for low in np.arange(0, 1, 0.1):
         inside = (predicted >= low) & (predicted < low + 0.1)
         if inside.any():

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from service_manager.manager import ServiceManager
     from tool_router.ai.assembly import Models
     from tool_router.ai.relevance import EmbedRelevance
+    from tool_router.learning.recorder import Recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class AppContext:
     relevance: EmbedRelevance | None
     services: ServiceManager | None
     models: Models | None = None
+    recorder: Recorder | None = None
 
 
 DescriptionChanged = Callable[[str], None]
@@ -83,8 +85,14 @@ async def open_app(
         if models is not None:
             tasks.start_soon(models.run)
 
+        recorder = _recorder(settings, store, guarded.key, environ)
+        if recorder is not None:
+            await stack.enter_async_context(recorder.running())
+
         def catalog_changed(catalog: Catalog) -> None:
             on_description(describe(catalog))
+            if recorder is not None:
+                recorder.catalog_changed(catalog)
             if relevance is not None:
                 relevance.prepare(catalog)
 
@@ -92,8 +100,9 @@ async def open_app(
             guarded, store, refresh_s=settings.catalog.refresh_s, on_change=catalog_changed
         )
         await stack.enter_async_context(keeper.run())
-        router = Router(settings, keeper, Selector(settings.selection, relevance), guarded)
-        yield AppContext(settings, router, keeper, guarded, store, relevance, services, models)
+        selector = Selector(settings, relevance, models.judge if models else None, recorder)
+        router = Router(settings, keeper, selector, guarded, recorder)
+        yield AppContext(settings, router, keeper, guarded, store, relevance, services, models, recorder)
 
 
 def build_gateway(settings: Settings, environ: Mapping[str, str]) -> tuple[Gateway, ServiceManager | None]:
@@ -138,6 +147,18 @@ def token(settings: Settings) -> str | None:
         raise ConfigError(
             f"The token file {gateway.token_file} can't be read: {error}.", "Check gateway.token_file."
         ) from error
+
+
+def _recorder(settings: Settings, store: Store, source: str, environ: Mapping[str, str]) -> Recorder | None:
+    if not settings.learning.enabled:
+        return None
+    from tool_router.learning.affinity import AffinityIndex
+    from tool_router.learning.recorder import Recorder
+    from tool_router.telemetry.redaction import Redactor, secret_values
+
+    index = AffinityIndex(half_life_s=settings.learning.half_life_days * 86_400)
+    redact = Redactor(secret_values(environ)).text
+    return Recorder(store, source, index=index, redact=redact, categories=settings.learning.categories)
 
 
 def _relevance(settings: Settings, store: Store, environ: Mapping[str, str]) -> Models | None:

@@ -162,6 +162,10 @@ class JudgeSettings(_Section):
 
     enabled: bool = Field(default=True, description="Whether a chat model may judge.")
     timeout_s: Seconds = Field(default=4.0, description="Longest a request waits for a judgement.")
+    margin: Share = Field(
+        default=0.15,
+        description="The judge is asked when the second score is within this share of the first.",
+    )
 
 
 class ModelArgumentsSettings(_Section):
@@ -171,15 +175,31 @@ class ModelArgumentsSettings(_Section):
     timeout_s: Seconds = Field(default=10.0, description="Longest a request waits for its answer.")
 
 
+class LearningSettings(_Section):
+    """Learning from what became of earlier calls; everything stays in the store."""
+
+    enabled: bool = Field(
+        default=True, description="Whether outcomes are recorded and lift or lower tools for similar tasks."
+    )
+    half_life_days: Annotated[float, Field(gt=0)] = Field(
+        default=30.0, description="After this time an outcome counts half."
+    )
+    categories: bool = Field(
+        default=True, description="Whether an outcome counts less for a task of another category."
+    )
+
+
 class PolicySettings(_Section):
-    """When a tool is executed, and when it is asked about. All are probabilities of being right."""
+    """When a tool is executed, and when it is asked about. Probabilities of being right, but `no_match`."""
 
     read: Probability = Field(default=0.6, description="Execute a reading tool from this confidence on.")
     write: Probability = Field(default=0.75, description="Execute a writing tool from this confidence on.")
     destructive: Probability = Field(
         default=0.85, description="Offer a destructive tool for confirmation from here on."
     )
-    no_match: Probability = Field(default=0.2, description="Below this confidence no tool is thought to fit.")
+    no_match: Probability = Field(
+        default=0.6, description="From this probability that no tool fits on, none is thought to."
+    )
     confirm: ConfirmScope = Field(
         default=ConfirmScope.DESTRUCTIVE,
         description="Which effects a person confirms before a task text alone may run them: "
@@ -240,6 +260,7 @@ class Settings(_Section):
     relevance: RelevanceSettings = RelevanceSettings()
     judge: JudgeSettings = JudgeSettings()
     model_arguments: ModelArgumentsSettings = ModelArgumentsSettings()
+    learning: LearningSettings = LearningSettings()
     policy: PolicySettings = PolicySettings()
     request: RequestSettings = RequestSettings()
     breaker: BreakerSettings = BreakerSettings()

@@ -22,19 +22,19 @@ class ConfirmScope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Probabilities that the first candidate is right, in [0, 1].
+    """Probabilities in [0, 1]: those that the first candidate is right, and one that none is.
 
     Attributes:
         read: execute a reading tool from here on.
         write: execute a writing tool from here on.
         destructive: offer a destructive tool for confirmation from here on.
-        no_match: below this nothing is thought to fit.
+        no_match: from this probability that no tool fits on, none is thought to.
     """
 
     read: float = 0.6
     write: float = 0.75
     destructive: float = 0.85
-    no_match: float = 0.2
+    no_match: float = 0.6
 
     def of(self, effect: Effect) -> float:
         """The line a tool of this effect must reach."""
@@ -98,7 +98,7 @@ NEAR_TIE = 0.05
 def choose(ranking: Ranking, thresholds: Thresholds) -> Candidate | Ambiguous | NoMatch:
     """Pick the candidate the task is about, or say why none can be picked."""
     candidates = available(ranking)
-    if ranking.confidence < thresholds.no_match:
+    if ranking.none_fits >= thresholds.no_match:
         return NoMatch(candidates)
     candidate = usable(ranking)
     if candidate is None:

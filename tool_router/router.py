@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from tool_router.scoring.ranking import Candidate, Ranking
 
 if TYPE_CHECKING:
     from tool_router.catalog.keeper import CatalogKeeper, Snapshot
+    from tool_router.learning.affinity import TaskView
+    from tool_router.learning.recorder import Recorder
     from tool_router.selector import Selector
 
 REFRESH_FOR_NAME_S = 5.0
@@ -59,14 +62,18 @@ class Plan:
     """What will be done about a request, before anything is called.
 
     Attributes:
+        id: names the decision, for feedback.
         decision: what was decided, or None when `error` says why nothing could be.
+        view: the task as outcomes compare it; None where nothing was ranked or nothing is learned.
         spent_s: seconds of the request's budget used so far.
     """
 
     request: Request
+    id: str = ""
     decision: Decision | None = None
     error: ToolRouterError | None = None
     ranking: Ranking | None = None
+    view: TaskView | None = None
     catalog_age_s: float = 0.0
     catalog_stale: bool = False
     spent_s: float = 0.0
@@ -91,6 +98,7 @@ class Router:
         keeper: the catalog.
         selector: ranks it.
         gateway: calls tools; guarded by breakers and a deadline.
+        recorder: is told what became of each call; None where nothing is learned.
         clock: monotonic seconds.
         now: the person's wall clock, which "tomorrow" is read by.
     """
@@ -101,6 +109,7 @@ class Router:
         keeper: CatalogKeeper,
         selector: Selector,
         gateway: Gateway,
+        recorder: Recorder | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = _local_time,
     ) -> None:
@@ -108,6 +117,7 @@ class Router:
         self._keeper = keeper
         self._selector = selector
         self._gateway = gateway
+        self._recorder = recorder
         self._clock = clock
         self._now = now
         policy = settings.policy
@@ -121,6 +131,8 @@ class Router:
         """Find the tool, build its arguments and decide; nothing is called."""
         started = self._clock()
         ms: dict[str, float] = {}
+        named = secrets.token_hex(4)
+        view = None
         try:
             with anyio.fail_after(self._settings.request.budget_s):
                 await self._keeper.first()
@@ -130,21 +142,24 @@ class Router:
                     tool = await self._named(snapshot, request.tool)
                     decision = self._decide(request, tool, ms)
                 else:
-                    ranking = await self._selector.rank(
+                    selection = await self._selector.rank(
                         snapshot, request.task, request.context, self._settings.request.budget_s
                     )
+                    ranking, view = selection.ranking, selection.view
                     ms["rank"] = ranking.elapsed_ms
                     decision = self._decide_ranked(request, ranking, ms)
         except TimeoutError:
             budget = self._settings.request.budget_s
             late = GatewayTimeout(f"No catalog arrived within {budget:.0f} s.", "Run `tool-router doctor`.")
-            return Plan(request, error=late, spent_s=self._clock() - started, ms=ms)
+            return Plan(request, named, error=late, spent_s=self._clock() - started, ms=ms)
         except ToolRouterError as error:
-            return Plan(request, error=error, spent_s=self._clock() - started, ms=ms)
+            return Plan(request, named, error=error, spent_s=self._clock() - started, ms=ms)
         return Plan(
             request,
+            named,
             decision,
             ranking=ranking,
+            view=view,
             catalog_age_s=snapshot.age_s,
             catalog_stale=snapshot.stale,
             spent_s=self._clock() - started,
@@ -168,6 +183,8 @@ class Router:
             decision = Execute(decision.tool, decision.draft)
         if not isinstance(decision, Execute):
             declined = agreed is False
+            if self._recorder is not None:
+                self._recorder.unsure(plan.request.task)
             shown = self._settings.policy.candidates_shown
             result = describe_unfinished(decision, plan.request.task, shown, declined=declined)
             status = "declined" if declined and isinstance(decision, Confirm) else decision.kind
@@ -188,7 +205,22 @@ class Router:
             return self._finish(
                 plan, describe_failure(error, decision.tool, decision.draft), "failed", started
             )
+        self._record(plan, decision.tool, result, started)
         return self._finish(plan, result, "executed", started)
+
+    def _record(self, plan: Plan, tool: Tool, result: CallToolResult, started: float) -> None:
+        """Note what became of a call that reached its tool."""
+        if self._recorder is None:
+            return
+        self._recorder.called(
+            plan.id,
+            plan.request.task,
+            tool.id,
+            plan.view or self._recorder.view(plan.request.task, None),
+            named=plan.request.tool is not None,
+            failed=bool(result.is_error),
+            latency_ms=(self._clock() - started) * 1000,
+        )
 
     async def _named(self, snapshot: Snapshot, name: str) -> Tool:
         """The tool the caller named; a fresh catalog is read before a name is called unknown."""
@@ -242,11 +274,14 @@ def decision_facts(plan: Plan, status: str, ms: Mapping[str, float]) -> dict[str
     first = ranking.candidates[0] if ranking and ranking.candidates else None
     tool, draft = plan.tool, plan.draft
     return {
+        "id": plan.id,
         "status": status,
         "tool": tool.id if tool else None,
         "score": round(first.score, 4) if first else None,
         "confidence": round(ranking.confidence, 4) if ranking else None,
+        "none_fits": round(ranking.none_fits, 4) if ranking else None,
         "margin": round(ranking.margin, 4) if ranking else None,
+        "affinity": round(first.affinity, 4) if first else None,
         "rung": ranking.rung.value if ranking else "named",
         "rung_reason": ranking.rung_reason if ranking else "the caller named the tool",
         "arguments": provenance(draft) if draft else {},

@@ -3,32 +3,58 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tool_router.config import SelectionSettings
+from tool_router.config import Settings
 from tool_router.scoring.ranking import Ranking, Rung
 
 if TYPE_CHECKING:
+    from tool_router.ai.judge import Judge
     from tool_router.ai.relevance import EmbedRelevance
     from tool_router.catalog.keeper import Snapshot
+    from tool_router.learning.affinity import TaskView
+    from tool_router.learning.recorder import Recorder
+    from tool_router.scoring.blend import Floats
 
-RELEVANCE_SHARE = 0.2
+EMBED_SHARE = 0.2
 """The part of a request's remaining time that relevance may take at most: the call itself needs the rest."""
+JUDGE_SHARE = 0.3
+SHORTLIST = 8
+"""How many candidates a judge sees: more would cost a small model its accuracy and a CPU its time."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Selection:
+    """A ranking, and the task as outcomes compare it; `view` is None where nothing is learned."""
+
+    ranking: Ranking
+    view: TaskView | None = None
 
 
 class Selector:
     """Ranks snapshots of the catalog.
 
     Args:
-        settings: weights and the length of the shortlist.
-        relevance: the embed rung; None ranks by keyword alone.
+        settings: weights, the length of the shortlist, when a judge is asked.
+        relevance: the embed rung; None leaves it out.
+        judge: the judge rung; None leaves it out.
+        recorder: what earlier outcomes say; None leaves it out.
     """
 
-    def __init__(self, settings: SelectionSettings, relevance: EmbedRelevance | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        relevance: EmbedRelevance | None = None,
+        judge: Judge | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:
         self._settings = settings
         self._relevance = relevance
+        self._judge = judge
+        self._recorder = recorder
 
-    async def rank(self, snapshot: Snapshot, task: str, context: str, budget_s: float) -> Ranking:
+    async def rank(self, snapshot: Snapshot, task: str, context: str, budget_s: float) -> Selection:
         """Rank every tool of the snapshot for the task; never fails because of a provider.
 
         Args:
@@ -42,21 +68,46 @@ class Selector:
         from tool_router.scoring.rank import rank
 
         started = time.perf_counter()
-        rung, reason, scores = Rung.KEYWORD, "", None
+        scores: Floats | None = None
+        vector: Floats | None = None
+        reason = ""
         if self._relevance is not None:
-            budget = budget_s * RELEVANCE_SHARE
-            relevance = await self._relevance.scores(task, context, snapshot.catalog, budget)
-            scores, reason = relevance.scores, relevance.reason
-            rung = Rung.KEYWORD if scores is None else Rung.EMBED
-        return rank(
+            found = await self._relevance.scores(task, context, snapshot.catalog, budget_s * EMBED_SHARE)
+            scores, reason = found.scores, found.reason
+            vector = found.query.vector if found.query else None
+        view = self._recorder.view(task, vector) if self._recorder else None
+        selection = self._settings.selection
+        ranking = rank(
             snapshot.catalog.tools,
             snapshot.index,
             task,
             context,
             relevance=scores,
-            weights=Weights(self._settings.relevance_weight, self._settings.keyword_weight),
-            limit=self._settings.shortlist,
-            rung=rung,
+            weights=Weights(selection.relevance_weight, selection.keyword_weight),
+            affinity=self._recorder.affinities(view) if self._recorder and view else None,
+            limit=selection.shortlist,
+            rung=Rung.KEYWORD if scores is None else Rung.EMBED,
             rung_reason=reason,
             elapsed_ms=(time.perf_counter() - started) * 1000,
         )
+        return Selection(await self._judged(ranking, task, context, budget_s * JUDGE_SHARE), view)
+
+    async def _judged(self, ranking: Ranking, task: str, context: str, budget_s: float) -> Ranking:
+        """The ranking as a judge sees it, where one is needed and answers in time."""
+        if self._judge is None or not self._is_close(ranking):
+            return ranking
+        from tool_router.scoring.verdict import judged, unjudged
+
+        started = time.perf_counter()
+        shortlist = [candidate.tool for candidate in ranking.candidates[:SHORTLIST]]
+        judgement = await self._judge.judge(task, context, shortlist, budget_s)
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        if judgement.probabilities is None:
+            return unjudged(ranking, judgement.reason, elapsed_ms)
+        return judged(ranking, judgement.probabilities, judgement.none_fits, elapsed_ms)
+
+    def _is_close(self, ranking: Ranking) -> bool:
+        if len(ranking.candidates) < 2:
+            return False
+        first = ranking.candidates[0].score
+        return first > 0 and ranking.margin < self._settings.judge.margin * first

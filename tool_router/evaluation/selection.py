@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,15 +14,19 @@ from tool_router.args.model import Draft
 from tool_router.config import PolicySettings
 from tool_router.effect import effect_of
 from tool_router.evaluation.arguments import ArgumentReport, report_arguments
+from tool_router.evaluation.calibration import calibration_error
 from tool_router.evaluation.dataset import DataSet, EvalTask
 from tool_router.policy import Thresholds, choose, decide
-from tool_router.scoring.blend import Weights
+from tool_router.scoring.blend import Floats
 from tool_router.scoring.keyword import KeywordIndex
-from tool_router.scoring.rank import rank
-from tool_router.scoring.ranking import Candidate, Ranking
+from tool_router.scoring.rank import rank, scored
+from tool_router.scoring.ranking import Candidate, Ranking, Rung
 
 KEPT = 10
 """How many candidates a prediction lists."""
+
+ACTED = ("execute", "confirm", "need_arguments")
+"""Decisions that act on the first candidate: it is called, or put to a person, or asked for its arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +46,16 @@ class SelectionReport:
     """Figures of one data set; shares in [0, 1], None where a set has nothing to measure.
 
     Attributes:
-        executed: share of all tasks for which a tool would be executed or put to a person.
-        executed_right: of those, the share whose tool is right.
+        rung: the rung that ranked.
+        ms_p50: the router's own time for a query; the embedding host's is not in it.
+        executed: share of all tasks for which a tool would be acted on (the coverage).
+        executed_right: of those, the share whose tool is right (the precision).
+        false_executes: share of the tasks without a right tool for which one would be acted on.
+        calibration_error: expected calibration error of the confidence, in ten bins.
     """
 
     name: str
+    rung: str
     n: int
     top1: float | None
     hit5: float | None
@@ -56,21 +65,37 @@ class SelectionReport:
     build_ms: float
     executed: float
     executed_right: float | None
+    false_executes: float | None
+    calibration_error: float
     arguments: ArgumentReport | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cosines:
+    """The embed rung's part: the vectors of the tools, and one for each task."""
+
+    of_query: Callable[[Floats], Floats]
+    queries: Sequence[Floats]
+
+    def of_task(self, number: int) -> Floats:
+        """The cosine of every tool with a task."""
+        return self.of_query(self.queries[number])
 
 
 def evaluate(
     data: DataSet,
     *,
+    cosines: Cosines | None = None,
     arguments: bool = False,
     policy: PolicySettings | None = None,
     now: datetime | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[SelectionReport, list[Prediction]]:
-    """Rank every task of a data set by keywords and say what the router would do.
+    """Rank every task of a data set and say what the router would do.
 
     Args:
         data: tools and tasks.
+        cosines: relevance; None measures the keyword rung.
         arguments: whether to build arguments, for the tool the gold arguments are for.
         policy: thresholds; the defaults when None.
         now: the time that relative dates mean.
@@ -78,18 +103,27 @@ def evaluate(
     """
     policy = policy or PolicySettings()
     lines = Thresholds(policy.read, policy.write, policy.destructive, policy.no_match)
+    rung = Rung.KEYWORD if cosines is None else Rung.EMBED
     started = time.perf_counter()
     index = KeywordIndex.build(data.tools)
     build_ms = (time.perf_counter() - started) * 1000
     index.scores("warm up")
     predictions: list[Prediction] = []
-    for done, task in enumerate(data.tasks, 1):
+    for number, task in enumerate(data.tasks):
         started = time.perf_counter()
+        relevance = cosines.of_task(number) if cosines else None
         ranking = rank(
-            data.tools, index, task.task, task.context, weights=Weights(), limit=KEPT, subset=task.candidates
+            data.tools,
+            index,
+            task.task,
+            task.context,
+            relevance=relevance,
+            limit=KEPT,
+            subset=task.candidates,
+            rung=rung,
         )
         ms = (time.perf_counter() - started) * 1000
-        place = _place(index, task, data)
+        place = place_of(data, task, scored(data.tools, index.scores(task.task, task.context), relevance))
         picked = choose(ranking, lines)
         draft = _draft(data, task, ranking, now) if arguments else None
         if isinstance(picked, Candidate):
@@ -98,13 +132,15 @@ def evaluate(
         else:
             kind = picked.kind
         predictions.append(Prediction(task, ranking, place, kind, draft, ms))
-        on_progress(done, len(data.tasks))
-    return _report(data.name, predictions, build_ms, arguments=arguments), predictions
+        on_progress(number + 1, len(data.tasks))
+    return _report(data.name, rung, predictions, build_ms, arguments=arguments), predictions
 
 
-def _place(index: KeywordIndex, task: EvalTask, data: DataSet) -> int | None:
-    """Where the best accepted tool stands, 1 for first; a tie with another counts against it."""
-    scores = index.scores(task.task, task.context)
+def place_of(data: DataSet, task: EvalTask, scores: Floats) -> int | None:
+    """Where the best accepted tool stands, 1 for first; a tie with another counts against it.
+
+    None when no tool that is ranked is accepted.
+    """
     positions = range(len(data.tools)) if task.candidates is None else task.candidates
     accepted = [scores[i] for i in positions if data.tools[i].id in task.gold]
     if not accepted:
@@ -123,19 +159,23 @@ def _draft(data: DataSet, task: EvalTask, ranking: Ranking, now: datetime | None
     return build(tool, task.task, task.context, None, now)
 
 
-def _report(name: str, predictions: list[Prediction], build_ms: float, *, arguments: bool) -> SelectionReport:
+def _report(
+    name: str, rung: Rung, predictions: list[Prediction], build_ms: float, *, arguments: bool
+) -> SelectionReport:
     places = [prediction.place for prediction in predictions if not prediction.task.abstain]
     ranked = [place for place in places if place is not None]
     ms = [prediction.ms for prediction in predictions] or [0.0]
-    acted = [item for item in predictions if item.decision in ("execute", "confirm", "need_arguments")]
+    acted = [item for item in predictions if item.decision in ACTED]
+    infeasible = [item for item in predictions if item.place is None]
     right = sum(1 for item in acted if item.place == 1)
-    drafts = [
+    drafts: list[tuple[Mapping[str, object], str, Draft]] = [
         (item.task.gold_arguments, item.task.gold_arguments_kind, item.draft)
         for item in predictions
         if item.task.gold_arguments is not None and item.draft is not None
     ]
     return SelectionReport(
         name=name,
+        rung=rung.value,
         n=len(predictions),
         top1=_share(sum(place == 1 for place in ranked), len(places)),
         hit5=_share(sum(place <= 5 for place in ranked), len(places)),
@@ -145,6 +185,10 @@ def _report(name: str, predictions: list[Prediction], build_ms: float, *, argume
         build_ms=build_ms,
         executed=len(acted) / len(predictions) if predictions else 0.0,
         executed_right=_share(right, len(acted)),
+        false_executes=_share(sum(item.decision in ACTED for item in infeasible), len(infeasible)),
+        calibration_error=calibration_error(
+            [(item.ranking.confidence, item.place == 1) for item in predictions]
+        ),
         arguments=report_arguments(drafts) if arguments and drafts else None,
     )
 

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 
+LEAST_SPREAD = 0.02
+"""Spread of keyword scores below which they say nothing: about half of what is usual on any catalog."""
+
+
 @dataclass(frozen=True, slots=True)
 class Weights:
     """Shares of the two scores; only their ratio matters."""
@@ -21,28 +25,36 @@ class Weights:
 def blend(keyword: Floats, relevance: Floats | None, weights: Weights) -> Floats:
     """The weighted mean of keyword and relevance; the keyword score alone where there is no relevance.
 
+    Cosines of one query crowd in a narrow band, so relevance is first brought to the keyword scores' own mean
+    and spread (`docs/selection.md` compares the ways to do so).
+
     Args:
         keyword: in [0, 1], one for each tool.
-        relevance: spread over [0, 1] (`spread_out`), one for each tool, or None.
+        relevance: one for each tool, on any scale; what is not a number counts as the lowest.
         weights: shares of the two.
     """
     total = weights.relevance + weights.keyword
     if relevance is None or total <= 0:
         return keyword
     share = weights.relevance / total
-    return (share * relevance + (1 - share) * keyword).astype(np.float32)
+    level, spread = scale_of(keyword)
+    return (share * (level + spread * standard(relevance)) + (1 - share) * keyword).astype(np.float32)
 
 
-def spread_out(relevance: Floats) -> Floats:
-    """Spread one query's values linearly over [0, 1]: the best tool gets 1, the worst 0.
+def scale_of(keyword: Floats) -> tuple[float, float]:
+    """Mean and spread of one query's keyword scores; `LEAST_SPREAD` where hardly any word was found."""
+    if not keyword.size:
+        return 0.0, LEAST_SPREAD
+    return float(keyword.mean()), max(float(keyword.std()), LEAST_SPREAD)
 
-    Cosines of one query crowd in a narrow band; without this the keyword score would decide alone. Equal
-    values all become 0, and so does what is not a number.
-    """
-    finite = np.isfinite(relevance)
+
+def standard(scores: Floats) -> Floats:
+    """The scores in standard deviations from their mean; zeros where they do not differ."""
+    finite = np.isfinite(scores)
     if not finite.any():
-        return np.zeros(len(relevance), np.float32)
-    low, high = relevance[finite].min(), relevance[finite].max()
-    if high <= low:
-        return np.zeros(len(relevance), np.float32)
-    return np.where(finite, (relevance - low) / (high - low), np.float32(0)).astype(np.float32)
+        return np.zeros(len(scores), np.float32)
+    whole = np.where(finite, scores, scores[finite].min())
+    spread = float(whole.std())
+    if spread <= 1e-9:
+        return np.zeros(len(scores), np.float32)
+    return ((whole - whole.mean()) / spread).astype(np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,34 +14,34 @@ from rapidfuzz import fuzz, process
 from tool_router.catalog.model import Tool
 from tool_router.scoring.fields import texts_of
 from tool_router.scoring.mentions import Mentions
-from tool_router.scoring.text import terms
-from tool_router.scoring.vocabulary import FUNCTION_TERMS, VERB_CLASSES
+from tool_router.scoring.text import terms, without_values
+from tool_router.scoring.vocabulary import ACTIONS, FUNCTION_TERMS, VERB_CLASSES
 
 Floats = NDArray[np.float32]
 
 FIELD_WEIGHTS: Mapping[str, float] = {
-    "name": 6.0,
+    "name": 5.59,
     "title": 1.0,
     "server": 2.0,
     "description": 2.1,
-    "parameters": 1.17,
+    "parameters": 1.03,
     "parameter_texts": 0.59,
-    "choices": 0.56,
+    "choices": 0.77,
 }
 """How much a word counts where it stands (BM25F, Robertson and Zaragoza 2009), chosen on the dev data."""
 
 LENGTH_NORMS: Mapping[str, float] = {
-    "name": 0.48,
+    "name": 0.42,
     "title": 0.58,
-    "server": 0.2,
+    "server": 0.23,
     "description": 0.6,
-    "parameters": 0.95,
+    "parameters": 0.57,
     "parameter_texts": 0.95,
-    "choices": 0.8,
+    "choices": 0.6,
 }
 """How much a long field dilutes its words, 0 to 1 (the b of BM25F)."""
 
-K1 = 0.28
+K1 = 0.241
 """Saturation: the share of a term's weight that one plain mention gives is tf / (tf + K1)."""
 
 PAIR_WEIGHT = 0.425
@@ -50,22 +49,20 @@ PAIR_WEIGHT = 0.425
 
 MAX_TERMS = 400
 MAX_TASK_CHARS = 20_000
-CONTEXT_WEIGHT = 0.3
+CONTEXT_WEIGHT = 0.41
 FUNCTION_WEIGHT = 0.15
 VALUE_WEIGHT = 0.35
 """Weight of words inside quotes, addresses and paths: values for a tool more often than its subject."""
 VERB_WEIGHT = 0.383
 """Weight of a verb that means nearly the same as one in the task."""
-FUZZY_WEIGHT = 0.6
+FUZZY_WEIGHT = 0.396
 FUZZY_CUTOFF = 84.0
 """Least rapidfuzz ratio (0-100) at which an unknown word is taken for a known one."""
 
+OTHER_ACTION = 0.9
+"""Factor for a tool whose name opens with another kind of action than the task: deleting is not listing."""
 KNEE = 0.7
 """The sum from which on scores are squashed: bonuses may lift it above 1."""
-
-_VALUE = re.compile(
-    r"\"[^\"\n]{1,300}\"|(?<!\w)'[^'\n]{1,300}'(?!\w)|`[^`\n]{1,300}`|\b[a-z]+://\S+|(?:~|\.{0,2})/[\w./-]+|[\w.+-]+@[\w.-]+"
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +74,9 @@ class KeywordIndex:
         postings: for each term the tools that have it and its saturated weight there, in [0, 1).
         idf: for each term how telling it is.
         unseen_idf: the same for a term no tool has.
+        vocabulary: the terms an unknown word may be taken for.
+        mentions: where names of tools and servers are found.
+        actions: for each tool the kind of action its name opens with; 0 when it names none.
     """
 
     size: int
@@ -85,6 +85,7 @@ class KeywordIndex:
     unseen_idf: float
     vocabulary: tuple[str, ...]
     mentions: Mentions
+    actions: NDArray[np.int8]
 
     @classmethod
     def build(cls, tools: Sequence[Tool]) -> KeywordIndex:
@@ -116,17 +117,21 @@ class KeywordIndex:
             )
         vocabulary = tuple(t for t in postings if len(t) > 3 and not t.isdecimal() and " " not in t)
         unseen = float(np.log1p((size + 0.5) / 0.5))
-        return cls(size, postings, idf, unseen, vocabulary, Mentions.build(tools, idf))
+        actions = np.array([_action(terms(tool.name)[:3]) for tool in tools], np.int8)
+        return cls(size, postings, idf, unseen, vocabulary, Mentions.build(tools, idf), actions)
 
     def scores(self, task: str, context: str = "") -> Floats:
         """Score every tool for a task, in [0, 1], in the order of the tools.
 
-        The score is the share of the task's weight that the tool's text covers, plus the bonus for a name.
+        The score is the share of the task's weight that the tool's text covers, plus what is added for names.
         """
         totals = np.zeros(self.size, np.float32)
         if not self.size:
             return totals
-        asked = self._asked(task, context)
+        task = task[:MAX_TASK_CHARS]
+        spoken = without_values(task)
+        said = terms(spoken)[:MAX_TERMS]
+        asked = self._asked(task, said, context)
         whole = 0.0
         for term, weight in asked.items():
             mass = weight * self.idf.get(term, self.unseen_idf)
@@ -136,23 +141,25 @@ class KeywordIndex:
                 totals[found[0]] += mass * found[1]
         if whole > 0:
             totals /= whole
-        self.mentions.add(_spoken(task), asked, whole, totals)
+        self.mentions.add(spoken, asked, whole, totals)
         for positions, bonus in self._spelled(task):
             totals[positions] += bonus
+        if action := _action(said):
+            totals[(self.actions != action) & (self.actions != 0)] *= OTHER_ACTION
         return _squashed(totals)
 
     def names(self, task: str, position: int) -> bool:
         """Whether the task spells the name or the server of the tool at a position."""
-        return any(position in found for found, _ in self._spelled(task))
+        return any(position in found for found, _ in self._spelled(task[:MAX_TASK_CHARS]))
 
-    def _asked(self, task: str, context: str) -> dict[str, float]:
-        """The weight of each term that is asked for."""
-        task = task[:MAX_TASK_CHARS]
+    def _asked(self, task: str, said: Sequence[str], context: str) -> dict[str, float]:
+        """The weight of each term that is asked for; `said` are those of the task without its values."""
         asked: dict[str, float] = {}
-        spoken = _spoken(task)
-        for text, weight in ((spoken, 1.0), (task, VALUE_WEIGHT), (context[:MAX_TASK_CHARS], CONTEXT_WEIGHT)):
-            for term in terms(text)[:MAX_TERMS]:
-                if text is task and term not in asked and term not in self.postings:
+        in_task = terms(task)[:MAX_TERMS]
+        in_context = terms(context[:MAX_TASK_CHARS])[:MAX_TERMS]
+        for found, weight in ((said, 1.0), (in_task, VALUE_WEIGHT), (in_context, CONTEXT_WEIGHT)):
+            for term in found:
+                if found is in_task and term not in asked and term not in self.postings:
                     # A value no tool knows of says nothing about how well a tool covers the task.
                     continue
                 share = weight * (FUNCTION_WEIGHT if term in FUNCTION_TERMS else 1.0)
@@ -164,7 +171,7 @@ class KeywordIndex:
                     asked.setdefault(sibling, weight * VERB_WEIGHT)
             if term not in self.postings and len(term) > 3 and not term.isdecimal():
                 self._resolve(term, weight, asked)
-        asked |= {pair: PAIR_WEIGHT for pair in _pairs(terms(spoken)[:MAX_TERMS]) if pair in self.postings}
+        asked |= {pair: PAIR_WEIGHT for pair in _pairs(said) if pair in self.postings}
         return asked
 
     def _resolve(self, term: str, weight: float, asked: dict[str, float]) -> None:
@@ -175,12 +182,12 @@ class KeywordIndex:
             asked.setdefault(known[0], weight * FUZZY_WEIGHT)
 
     def _spelled(self, task: str) -> Iterable[tuple[NDArray[np.int32], float]]:
-        return self.mentions.spelled(terms(task[:MAX_TASK_CHARS])[:MAX_TERMS])
+        return self.mentions.spelled(terms(task)[:MAX_TERMS])
 
 
-def _spoken(task: str) -> str:
-    """The task without its values."""
-    return _VALUE.sub(" ", task[:MAX_TASK_CHARS])
+def _action(found: Sequence[str]) -> int:
+    """The kind of action the first verb stands for; 0 when there is none."""
+    return next((ACTIONS[term] for term in found if term in ACTIONS), 0)
 
 
 def _squashed(totals: Floats) -> Floats:

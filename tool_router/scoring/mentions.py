@@ -16,13 +16,13 @@ from tool_router.scoring.vocabulary import FUNCTION_TERMS, GENERIC_SERVER_TERMS
 Floats = NDArray[np.float32]
 Shares = Mapping[str, tuple[NDArray[np.int32], Floats]]
 
-NAME_BONUS = 0.175
+NAME_BONUS = 0.056
 """Added where the task spells a tool's name of at least two words."""
 NAME_COVERAGE = 0.128
 """Added in proportion to how much of a tool's name the task speaks of."""
 NAME_FORMS = 0.08
 """Added in proportion to the words of the task that stand in the name letter for letter: urls is not url."""
-SERVER_BONUS = 0.07
+SERVER_BONUS = 0.092
 """Added where the task spells the tool's server."""
 SERVER_COVERAGE = 0.05
 """Added in proportion to how much of the server's name the task speaks of."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tool_router.catalog.model import Tool
-from tool_router.scoring.blend import Weights, blend, spread_out
-from tool_router.scoring.confidence import features, probability
+from tool_router.scoring.blend import Weights, blend
+from tool_router.scoring.confidence import certainty, features
 from tool_router.scoring.keyword import Floats, KeywordIndex
 from tool_router.scoring.ranking import Candidate, Ranking, Rung
+
+AFFINITY_WEIGHT = 0.5
+"""Added to the score of a tool whose affinity is 1: as much as a strong match of words gives."""
 
 
 def rank(
@@ -23,6 +26,7 @@ def rank(
     *,
     relevance: NDArray[np.float32] | None = None,
     weights: Weights | None = None,
+    affinity: Mapping[str, float] | None = None,
     limit: int = 10,
     subset: Sequence[int] | None = None,
     rung: Rung = Rung.KEYWORD,
@@ -36,8 +40,9 @@ def rank(
         index: their keyword index.
         task: what should be done.
         context: what else is known; counts less than the task.
-        relevance: one value for each tool, any scale, or None on the keyword rung.
+        relevance: a cosine for each tool, or None on the keyword rung.
         weights: shares of relevance and keyword.
+        affinity: what earlier outcomes say of tools, by id, from -1 to 1.
         limit: how many candidates to keep.
         subset: positions to rank; None ranks all.
         rung: the rung that `relevance` comes from.
@@ -46,22 +51,40 @@ def rank(
     """
     started = time.perf_counter()
     keyword = index.scores(task, context)
-    spread = None if relevance is None else spread_out(relevance)
-    blended = blend(keyword, spread, weights or Weights())
-    order = order_of(blended, subset, limit)
+    scores = scored(tools, keyword, relevance, weights, affinity)
+    order = order_of(scores, subset, limit)
     candidates = tuple(
         Candidate(
             tools[i],
-            float(blended[i]),
+            float(np.clip(scores[i], 0, 1)),
             float(keyword[i]),
-            None if spread is None else float(spread[i]),
+            None if relevance is None else float(relevance[i]),
+            (affinity or {}).get(tools[i].id, 0.0),
         )
         for i in map(int, order)
     )
-    found = features_of(index, task, keyword, blended, order) if candidates else None
-    confidence = probability(found, rung) if found and candidates[0].score > 0 else 0.0
+    confidence, none_fits = 0.0, 1.0
+    if candidates and candidates[0].score > 0:
+        ranked = len(tools) if subset is None else len(subset)
+        sure = certainty(features_of(index, task, keyword, relevance, scores, order, ranked), rung)
+        confidence, none_fits = sure.right, sure.none_fits
     elapsed_ms += (time.perf_counter() - started) * 1000
-    return Ranking(candidates, rung, rung_reason, confidence, elapsed_ms)
+    return Ranking(candidates, rung, rung_reason, confidence, none_fits, elapsed_ms)
+
+
+def scored(
+    tools: Sequence[Tool],
+    keyword: Floats,
+    relevance: Floats | None,
+    weights: Weights | None = None,
+    affinity: Mapping[str, float] | None = None,
+) -> Floats:
+    """The score of every tool: keyword and relevance blended, lifted by what earlier outcomes say."""
+    blended = blend(keyword, relevance, weights or Weights())
+    if not affinity:
+        return blended
+    lift = np.fromiter((affinity.get(tool.id, 0.0) for tool in tools), np.float32, len(tools))
+    return (blended + AFFINITY_WEIGHT * lift).astype(np.float32)
 
 
 def order_of(scores: Floats, subset: Sequence[int] | None, limit: int) -> NDArray[np.int64]:
@@ -75,9 +98,14 @@ def order_of(scores: Floats, subset: Sequence[int] | None, limit: int) -> NDArra
 
 
 def features_of(
-    index: KeywordIndex, task: str, keyword: Floats, scores: Floats, order: NDArray[np.int64]
+    index: KeywordIndex,
+    task: str,
+    keyword: Floats,
+    relevance: Floats | None,
+    scores: Floats,
+    order: NDArray[np.int64],
+    ranked: int,
 ) -> tuple[float, ...]:
-    """The features of a ranking for the confidence model; `order` holds at least one position."""
-    first = int(order[0])
-    named = index.names(task, first)
-    return features([float(scores[i]) for i in order], float(keyword[first]), named=named)
+    """The features of a ranking for the confidence models; `order` holds at least one position."""
+    named = index.names(task, int(order[0]))
+    return features(scores, keyword, relevance, order, ranked, named=named)

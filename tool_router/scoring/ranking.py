@@ -20,12 +20,22 @@ class Rung(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A tool with its scores, each in [0, 1]; `relevance` is None on the keyword rung."""
+    """A tool with its scores.
+
+    Attributes:
+        score: what the ranking goes by; in [0, 1].
+        keyword: in [0, 1].
+        relevance: the cosine with the task; None on the keyword rung.
+        affinity: what earlier outcomes of similar tasks say, from -1 to 1.
+        judged: the judge's probability; None where it was not asked.
+    """
 
     tool: Tool
     score: float
     keyword: float
     relevance: float | None = None
+    affinity: float = 0.0
+    judged: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,7 @@ class Ranking:
         rung: the highest rung that answered.
         rung_reason: why no higher rung did, empty when none was configured.
         confidence: probability that the first candidate is right, in [0, 1].
+        none_fits: probability that no tool of the catalog fits, in [0, 1].
         elapsed_ms: wall time the ranking took, in milliseconds.
     """
 
@@ -44,6 +55,7 @@ class Ranking:
     rung: Rung = Rung.KEYWORD
     rung_reason: str = ""
     confidence: float = 0.0
+    none_fits: float = 0.0
     elapsed_ms: float = 0.0
 
     @property

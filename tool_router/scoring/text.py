@@ -21,6 +21,9 @@ MAX_WORD = 40
 _WORD = re.compile(r"[^\W_]+")
 _ASCII_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _CYRILLIC = re.compile(r"[\u0400-\u052f]")
+_VALUE = re.compile(
+    r"\"[^\"\n]{1,300}\"|(?<!\w)'[^'\n]{1,300}'(?!\w)|`[^`\n]{1,300}`|\b[a-z]+://\S+|(?:~|\.{0,2})/[\w./-]+|[\w.+-]+@[\w.-]+"
+)
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af]+")
 
 
@@ -30,6 +33,11 @@ def terms(text: str) -> list[str]:
     for word in words(text):
         found.extend(terms_of_word(word))
     return found
+
+
+def without_values(text: str) -> str:
+    """A text without what stands in quotes, addresses and paths: values more often than what it is about."""
+    return _VALUE.sub(" ", text)
 
 
 def forms(text: str) -> list[str]:

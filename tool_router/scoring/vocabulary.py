@@ -55,3 +55,26 @@ def _siblings() -> dict[str, tuple[str, ...]]:
 
 VERB_CLASSES: Mapping[str, tuple[str, ...]] = _siblings()
 """For each stem those that mean nearly the same in the names of tools."""
+
+_ACTIONS = (
+    """
+    get fetch retrieve obtain read show view list enumerate browse find search lookup query locate discover
+    check inspect describe see look know tell display load provide give interest access determine what who
+    when where which whose how identify analyze review explore examine summarize calculate compute evaluate
+    """,
+    """
+    create add make new generate insert post publish send write register book buy reserve purchase order
+    store save upload append build schedule plan
+    """,
+    """
+    update modify edit change set rename move replace assign mark complete convert resize transform merge
+    toggle enable disable format
+    """,
+    "delete remove erase drop clear cancel stop terminate archive unregister uninstall close",
+    "execute run start launch trigger play open navigate click press",
+)
+
+ACTIONS: Mapping[str, int] = {
+    stem(word): kind for kind, said in enumerate(_ACTIONS, 1) for word in said.split()
+}
+"""For the stem of a verb, or of a word that asks, its kind: 1 reads, creates, changes, deletes, 5 runs."""

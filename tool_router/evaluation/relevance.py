@@ -1,0 +1,66 @@
+"""Vectors of a data set's tools and tasks, from a real provider."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tool_router.ai.catalog_embedder import CatalogEmbedder
+from tool_router.ai.provider import EmbeddingModel, RelevanceProvider, Vectors
+from tool_router.ai.vectors import CatalogVectors, query_texts, unit
+from tool_router.cache.store import Store
+from tool_router.catalog.model import Catalog, Tool
+from tool_router.evaluation.dataset import EvalTask
+
+BATCH = 32
+
+
+class SetEmbedder:
+    """Embeds what is measured; tools through the router's own embedder, so that a store keeps their vectors.
+
+    Args:
+        provider: embeds texts.
+        model: its model.
+        store: keeps the vectors of tools.
+    """
+
+    def __init__(self, provider: RelevanceProvider, model: EmbeddingModel, store: Store) -> None:
+        self._provider = provider
+        self._model = model
+        self._embedder = CatalogEmbedder(provider, store)
+
+    async def tools(self, tools: Sequence[Tool]) -> CatalogVectors:
+        """The vectors of a catalog of these tools.
+
+        Raises:
+            ProviderError: the provider failed.
+        """
+        vectors = await self._embedder.embed(Catalog(tuple(tools)), self._model, wanted=lambda: True)
+        assert vectors is not None, "always wanted"
+        return vectors
+
+    async def tasks(
+        self,
+        tasks: Sequence[EvalTask],
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> list[Vectors]:
+        """The unit vector of each task, zeros for one without text.
+
+        Raises:
+            ProviderError: the provider failed.
+        """
+        texts = [query_texts(task.task, task.context, self._model) for task in tasks]
+        flat = [text for pair in texts for text in pair]
+        rows: list[Vectors] = []
+        for start in range(0, len(flat), BATCH):
+            rows.extend(unit(await self._provider.embed(flat[start : start + BATCH], self._model)))
+            on_progress(min(start + BATCH, len(flat)), len(flat))
+        found: list[Vectors] = []
+        place = 0
+        for pair in texts:
+            of_task = rows[place : place + len(pair)]
+            place += len(pair)
+            joined = np.sum(of_task, axis=0, keepdims=True) if of_task else np.zeros((1, 1), np.float32)
+            found.append(unit(joined)[0])
+        return found
