@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,12 @@ from tool_router.ai.provider import Prompt
 from tool_router.errors import ProviderError
 
 PROMPT = Prompt("system", "user")
+
+
+def two_vectors(answer: Any) -> object:
+    return vectors(answer, 2)
+
+
 CHOOSING = choosing(PROMPT, "m")
 COMPLETING = completing(PROMPT, {"type": "object"}, "m")
 
@@ -71,7 +78,8 @@ def test_words_that_name_nothing_that_was_sent_change_nothing(said: str) -> None
     [None, [], "text", {}, {"data": 1}, {"data": [1]}, {"choices": []}, {"choices": [1]}, {"choices": [{}]}],
 )
 def test_every_answer_of_another_shape_is_an_error_with_a_reason(answer: Any) -> None:
-    for read in (model_names, lambda given: vectors(given, 2), first_token, text):
+    readers: list[Callable[[Any], object]] = [model_names, two_vectors, first_token, text]
+    for read in readers:
         with pytest.raises(ProviderError) as caught:
             read(answer)
         assert caught.value.reason in ("malformed", "unsupported")
