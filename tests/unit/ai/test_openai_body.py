@@ -73,10 +73,20 @@ def test_words_that_name_nothing_that_was_sent_change_nothing(said: str) -> None
     assert without_refused({"model": "m"}, said) is None
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [None, [], "text", {}, {"data": 1}, {"data": [1]}, {"choices": []}, {"choices": [1]}, {"choices": [{}]}],
-)
+BADLY_SHAPED: list[Any] = [
+    None,
+    [],
+    "text",
+    {},
+    {"data": 1},
+    {"data": [1]},
+    {"choices": []},
+    {"choices": [1]},
+    {"choices": [{}]},
+]
+
+
+@pytest.mark.parametrize("answer", BADLY_SHAPED)
 def test_every_answer_of_another_shape_is_an_error_with_a_reason(answer: Any) -> None:
     readers: list[Callable[[Any], object]] = [model_names, two_vectors, first_token, text]
     for read in readers:
