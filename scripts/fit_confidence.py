@@ -5,7 +5,7 @@ usage: scripts/fit_confidence.py DIR [DIR ...] [--relevance URL] [--store FILE] 
 
 Each DIR is a data set (tools.jsonl, tasks.jsonl). Tasks on the whole catalog are joined by the same tasks on
 small catalogs of ten random servers, with and without the right server, because most people have few servers
-and often none that fits. Every set counts by the square root of its size. Prints, for each rung and for both
+and often none that fits. Prints, for each rung and for both
 questions (is the first candidate right, does no tool fit), a reliability table of five-fold cross-validation
 and the expected calibration error; --write replaces the coefficients of the rungs that were fitted.
 
@@ -43,12 +43,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One ranking: its features, whether its first tool is right, whether none fits, how much it counts."""
+    """One ranking: its features, whether its first tool is right, whether none fits."""
 
     features: tuple[float, ...]
     right: bool
     none_fits: bool
-    weight: float
 
 
 def main() -> None:
@@ -69,13 +68,12 @@ def main() -> None:
         rows = anyio.run(read, given.directories, given.relevance if rung is Rung.EMBED else "", given.store)
         random.Random(0).shuffle(rows)
         x = np.array([row.features for row in rows])
-        weights = np.array([row.weight for row in rows])
         fitted: dict[str, list[float]] = {}
         for question in ("right", "none_fits"):
             y = np.array([getattr(row, question) for row in rows], float)
             print(f"\n{rung.value}, {question}: {len(rows)} rankings")
-            report(cross_validated(x, y, weights), y)
-            fitted[question] = np.round(fit(x, y, weights), 6).tolist()
+            report(cross_validated(x, y), y)
+            fitted[question] = np.round(fit(x, y), 6).tolist()
         document["coefficients"][rung.value] = fitted
     if given.write:
         path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
@@ -99,13 +97,12 @@ async def read(directories: list[Path], host: str, store: Path | None) -> list[R
 async def rankings(data: DataSet, embedder: SetEmbedder | None) -> list[Row]:
     """Every task on the set's own catalog (or candidates), and on a few of its servers."""
     queries: list[Vectors] | None = await embedder.tasks(data.tasks) if embedder else None
-    weight = len(data.tasks) ** -0.5
     index = KeywordIndex.build(data.tools)
     vectors = await embedder.tools(data.tools) if embedder else None
     rows: list[Row] = []
     for number, task in enumerate(data.tasks):
         relevance = vectors.cosines(queries[number]) if vectors and queries else None
-        rows.append(row_of(data.tools, index, task, relevance, weight, task.candidates))
+        rows.append(row_of(data.tools, index, task, relevance, task.candidates))
     chance = random.Random(1)
     servers = sorted({tool.server for tool in data.tools})
     if len(servers) < 3 * SERVERS:
@@ -118,7 +115,7 @@ async def rankings(data: DataSet, embedder: SetEmbedder | None) -> list[Row]:
         tools = [tool for tool in data.tools if tool.server in chosen]
         some = await embedder.tools(tools) if embedder else None
         relevance = some.cosines(queries[number]) if some and queries else None
-        rows.append(row_of(tools, KeywordIndex.build(tools), task, relevance, weight, None))
+        rows.append(row_of(tools, KeywordIndex.build(tools), task, relevance, None))
     return rows
 
 
@@ -127,7 +124,6 @@ def row_of(
     index: KeywordIndex,
     task: EvalTask,
     relevance: Vectors | None,
-    weight: float,
     subset: tuple[int, ...] | None,
 ) -> Row:
     """One ranking with its labels."""
@@ -137,27 +133,26 @@ def row_of(
     ranked = range(len(tools)) if subset is None else subset
     found = features_of(index, task.task, keyword, relevance, scores, order, len(ranked))
     fits = any(tools[position].id in task.gold for position in ranked)
-    return Row(found, tools[int(order[0])].id in task.gold, not fits, weight)
+    return Row(found, tools[int(order[0])].id in task.gold, not fits)
 
 
-def cross_validated(x: Floats, y: Floats, weights: Floats) -> Floats:
+def cross_validated(x: Floats, y: Floats) -> Floats:
     """What models that have not seen a ranking say of it."""
     folds = np.arange(len(y)) % FOLDS
     predicted = np.zeros(len(y))
     for fold in range(FOLDS):
         seen = folds != fold
-        predicted[~seen] = sigmoid(x[~seen] @ fit(x[seen], y[seen], weights[seen]))
+        predicted[~seen] = sigmoid(x[~seen] @ fit(x[seen], y[seen]))
     return predicted
 
 
-def fit(x: Floats, y: Floats, weights: Floats) -> Floats:
-    """Weighted logistic regression by Newton's method, with a small ridge."""
-    share = weights / weights.sum()
-    found = np.zeros(x.shape[1])
+def fit(x: Floats, y: Floats) -> Floats:
+    """Logistic regression by Newton's method, with a small ridge."""
+    found: Floats = np.zeros(x.shape[1])
     for _ in range(50):
         p = sigmoid(x @ found)
-        gradient = x.T @ (share * (y - p)) - RIDGE * found
-        curvature = (x * (share * p * (1 - p))[:, None]).T @ x + RIDGE * np.eye(x.shape[1])
+        gradient = x.T @ (y - p) / len(y) - RIDGE * found
+        curvature = (x * (p * (1 - p))[:, None]).T @ x / len(y) + RIDGE * np.eye(x.shape[1])
         found = found + np.linalg.solve(curvature, gradient)
     return found
 

@@ -192,13 +192,13 @@ class LearningSettings(_Section):
 class PolicySettings(_Section):
     """When a tool is executed, and when it is asked about. Probabilities of being right, but `no_match`."""
 
-    read: Probability = Field(default=0.6, description="Execute a reading tool from this confidence on.")
-    write: Probability = Field(default=0.75, description="Execute a writing tool from this confidence on.")
+    read: Probability = Field(default=0.8, description="Execute a reading tool from this confidence on.")
+    write: Probability = Field(default=0.85, description="Execute a writing tool from this confidence on.")
     destructive: Probability = Field(
-        default=0.85, description="Offer a destructive tool for confirmation from here on."
+        default=0.9, description="Offer a destructive tool for confirmation from here on."
     )
     no_match: Probability = Field(
-        default=0.6, description="From this probability that no tool fits on, none is thought to."
+        default=0.5, description="From this probability that no tool fits on, none is thought to."
     )
     confirm: ConfirmScope = Field(
         default=ConfirmScope.DESTRUCTIVE,

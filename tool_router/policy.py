@@ -31,10 +31,10 @@ class Thresholds:
         no_match: from this probability that no tool fits on, none is thought to.
     """
 
-    read: float = 0.6
-    write: float = 0.75
-    destructive: float = 0.85
-    no_match: float = 0.6
+    read: float = 0.8
+    write: float = 0.85
+    destructive: float = 0.9
+    no_match: float = 0.5
 
     def of(self, effect: Effect) -> float:
         """The line a tool of this effect must reach."""

@@ -33,6 +33,12 @@ FEATURES = (
     "cosine_lead",
     "keyword_place",
     "relevance_place",
+    "keyword * keyword",
+    "margin * margin",
+    "ratio * ratio",
+    "cosine * cosine",
+    "keyword * choice",
+    "keyword * ratio",
 )
 """What the models look at, in the order of their coefficients; see `features`."""
 
@@ -82,18 +88,28 @@ def features(
         others = np.delete(relevance, first)
         lead = cosine - float(others.max()) if others.size else cosine
         relevance_place = _place(relevance, first)
+    words = float(keyword[first])
+    margin = best - second
+    ratio = margin / best if best > 0 else 0.0
+    choice = math.log1p(ranked) / 8
     return (
         1.0,
-        float(keyword[first]),
-        best - second,
-        (best - second) / best if best > 0 else 0.0,
+        words,
+        margin,
+        ratio,
         math.log1p(near),
         float(named),
-        math.log1p(ranked) / 8,
+        choice,
         cosine,
         lead,
         _place(keyword, first),
         relevance_place,
+        words * words,
+        margin * margin,
+        ratio * ratio,
+        cosine * cosine,
+        words * choice,
+        words * ratio,
     )
 
 
