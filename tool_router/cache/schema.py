@@ -11,13 +11,14 @@ import sqlite3
 APPLICATION_ID = 0x4D435452
 """``MCTR`` in ASCII; tells our files from another program's database (``PRAGMA application_id``)."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raise it with every change of the tables below."""
 
 COPY_FROM_DISK = (
     "INSERT OR REPLACE INTO main.catalogs SELECT * FROM disk.catalogs",
     "INSERT OR REPLACE INTO main.vectors SELECT * FROM disk.vectors",
     "INSERT OR REPLACE INTO main.pins SELECT * FROM disk.pins",
+    "INSERT OR REPLACE INTO main.outcomes SELECT * FROM disk.outcomes",
 )
 """Copies every row of a database attached as ``disk``."""
 
@@ -46,6 +47,17 @@ CREATE TABLE pins (
     seen_at REAL NOT NULL,
     PRIMARY KEY (source, tool_id)
 );
+CREATE TABLE outcomes (
+    id TEXT PRIMARY KEY,
+    at REAL NOT NULL,
+    source TEXT NOT NULL,
+    task TEXT NOT NULL,
+    category TEXT NOT NULL,
+    tool_id TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    latency_ms REAL NOT NULL
+);
+CREATE INDEX outcomes_by_time ON outcomes (source, at);
 """
 
 

@@ -1,7 +1,6 @@
-"""What outlives a run, in SQLite: the last good catalog of each gateway, vectors, and pins.
+"""What outlives a run, in SQLite: the last good catalog of each gateway, vectors, pins and outcomes.
 
-Several routers may share one file. Every row can be fetched or computed again, so losing the file costs
-time and nothing else.
+Several routers may share one file. All but outcomes and accepted pins can be fetched or computed again.
 """
 
 from __future__ import annotations
@@ -19,7 +18,9 @@ from anyio import to_thread
 
 from tool_router.cache.codec import decode_tools, encode_tools
 from tool_router.cache.database import Database
+from tool_router.cache.outcome_rows import add_outcomes, judge_outcome, latest_outcomes
 from tool_router.catalog.model import Catalog
+from tool_router.learning.outcome import Outcome, Verdict
 
 T = TypeVar("T")
 
@@ -197,6 +198,35 @@ class Store:
                 )
 
         await self._run(work)
+
+    async def outcomes(self, source: str, limit: int) -> list[Outcome]:
+        """The latest outcomes of a gateway, newest first.
+
+        Raises:
+            StoreError: the store failed.
+        """
+        return await self._run(lambda connection: latest_outcomes(connection, source, limit))
+
+    async def add_outcomes(self, outcomes: Sequence[Outcome]) -> None:
+        """Add outcomes; one with a known id replaces it, the oldest beyond a bound are dropped.
+
+        Raises:
+            StoreError: the store failed.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            with _transaction(connection):
+                add_outcomes(connection, outcomes)
+
+        await self._run(work)
+
+    async def judge_outcome(self, outcome_id: str, verdict: Verdict) -> bool:
+        """Change the verdict of an outcome; False when there is no such outcome.
+
+        Raises:
+            StoreError: the store failed.
+        """
+        return await self._run(lambda connection: judge_outcome(connection, outcome_id, verdict))
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await to_thread.run_sync(self._database.run, work, limiter=self._one_at_a_time)

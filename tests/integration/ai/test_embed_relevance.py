@@ -16,6 +16,7 @@ from tests.unit.catalog.samples import a_catalog, a_tool
 from tool_router.ai.catalog_embedder import BATCH
 from tool_router.ai.ollama import OllamaProvider
 from tool_router.ai.relevance import EmbedRelevance
+from tool_router.ai.vectors import tool_gist, tool_text
 from tool_router.cache.store import Store
 from tool_router.catalog.model import Catalog
 
@@ -27,6 +28,7 @@ TOOLS = (
     a_tool("create_issue", "github", "Open a new issue in a repository"),
 )
 CATALOG = a_catalog(*TOOLS)
+TEXTS_OF_TOOLS = {text for tool in TOOLS for text in (tool_text(tool), tool_gist(tool))}
 TASK = "convert the time of the meeting to the time zone of Tokyo"
 
 
@@ -75,19 +77,20 @@ async def test_a_catalog_is_embedded_once_and_a_changed_tool_alone(
         relevance.prepare(CATALOG)
         await relevance.settled()
     first = len(server.embedded)
-    assert first == 3
+    assert first == len(set(server.embedded)) == len(TEXTS_OF_TOOLS)
     changed = a_catalog(TOOLS[0], replace(TOOLS[1], description="Tell the time anywhere"), TOOLS[2])
     async with running(server.url, path) as relevance:
         relevance.prepare(CATALOG)
         await relevance.settled()
-        of_tools = [text for text in server.embedded[first:] if ":" in text]
-        assert of_tools == []
+        assert not TEXTS_OF_TOOLS.intersection(server.embedded[first:])
         relevance.prepare(changed)
         await relevance.settled()
         assert (await relevance.scores(TASK, "", changed, 10.0)).scores is not None
-    assert [text for text in server.embedded[first:] if ":" in text] == [
-        "time: convert time. Tell the time anywhere"
+    assert [text for text in server.embedded[first:] if "anywhere" in text] == [
+        "time: convert time. Tell the time anywhere",
+        "Tell the time anywhere",
     ]
+    assert not TEXTS_OF_TOOLS.intersection(server.embedded[first:])
 
 
 async def test_a_model_that_may_be_cold_is_warmed_before_a_request_needs_it(
@@ -124,7 +127,7 @@ async def test_what_was_embedded_before_an_end_is_not_embedded_again(
     async with running(server.url, path) as relevance:
         relevance.prepare(catalog)
         await relevance.settled()
-        assert relevance.progress == (3 * BATCH, 3 * BATCH)
+        assert relevance.progress == (6 * BATCH, 6 * BATCH)
     # One batch may have been on its way when the first run ended.
     assert len(server.embedded) - len(set(server.embedded)) <= BATCH
 
@@ -148,7 +151,7 @@ async def test_while_vectors_are_computed_the_share_is_the_reason(server: Ollama
         await server.embedding.wait()
         found = await relevance.scores(TASK, "", catalog, 1.0)
         assert found.scores is None
-        assert found.reason == "the catalog's vectors are 25 % ready"
+        assert found.reason == "the catalog's vectors are 12 % ready"
         release.set()
         assert await relevance.settled() == ""
 
@@ -162,7 +165,7 @@ async def test_a_newer_catalog_takes_the_place_of_one_under_way(server: OllamaSe
         server.hold.set()
         assert await relevance.settled() == ""
         assert (await relevance.scores(TASK, "", CATALOG, 10.0)).scores is not None
-    assert len(server.embedded) == BATCH + 3 + 1
+    assert len(server.embedded) == BATCH + len(TEXTS_OF_TOOLS) + 1
 
 
 async def test_a_query_is_embedded_once(server: OllamaServer) -> None:
@@ -171,9 +174,9 @@ async def test_a_query_is_embedded_once(server: OllamaServer) -> None:
         await relevance.settled()
         for _ in range(3):
             assert (await relevance.scores(TASK, "ctx", CATALOG, 10.0)).scores is not None
-        assert sum("Tokyo" in text for text in server.embedded) == 1
-        await relevance.scores(TASK, "another context", CATALOG, 10.0)
         assert sum("Tokyo" in text for text in server.embedded) == 2
+        await relevance.scores(TASK, "another context", CATALOG, 10.0)
+        assert sum("Tokyo" in text for text in server.embedded) == 4
 
 
 @pytest.mark.parametrize("task", ["", "  \n", "\x00"])

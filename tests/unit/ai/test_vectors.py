@@ -12,7 +12,7 @@ from tool_router.ai.vectors import (
     CatalogVectors,
     assemble,
     from_bytes,
-    query_text,
+    query_texts,
     text_keys,
     to_bytes,
     tool_text,
@@ -50,28 +50,41 @@ def test_a_text_is_bounded_and_can_be_sent() -> None:
     assert "\0" not in text
 
 
-def test_a_query_is_the_task_and_the_beginning_of_its_context() -> None:
-    assert query_text(" find it ", "in Paris", MODEL) == "query: find it \nin Paris"
-    assert query_text("  \0 ", "", MODEL) == ""
-    assert len(query_text("x" * 1_000_000, "y" * 1_000_000, MODEL)) < 1500
+def test_a_query_is_the_task_with_the_beginning_of_its_context_and_the_task_without_values() -> None:
+    whole, bare = query_texts(" open 'notes.md' from 2024 ", "in Paris", MODEL)
+    assert whole == "query: open 'notes.md' from 2024 \nin Paris"
+    assert bare.startswith("query: open")
+    assert "notes" not in bare
+    assert "2024" not in bare
+    assert query_texts("find it", "", MODEL) == ("query: find it",)
+    assert query_texts("  \0 ", "", MODEL) == ()
+    assert all(len(text) < 1500 for text in query_texts("x" * 1_000_000, "y" * 1_000_000, MODEL))
 
 
 def test_equal_texts_are_embedded_once() -> None:
     twin = a_tool("one", description="same")
     keys = text_keys(a_catalog(twin, a_tool("two"), twin), MODEL)
-    assert len(keys.texts) == 2
     assert keys.rows[0] == keys.rows[2]
+    assert set(keys.texts) == {*keys.rows[0], *keys.rows[1]}
     assert all(text.startswith("document: ") for text in keys.texts.values())
+
+
+def test_a_tool_is_embedded_whole_and_by_its_first_sentence() -> None:
+    keys = text_keys(a_catalog(a_tool("one", description="Does this. Also that.")), MODEL)
+    assert [keys.texts[key] for key in keys.rows[0]] == [
+        "document: files: one. Does this. Also that.",
+        "document: Does this.",
+    ]
 
 
 def test_the_matrix_has_the_order_of_the_catalog_and_zeros_where_a_vector_is_missing() -> None:
     keys = text_keys(a_catalog(a_tool("a"), a_tool("b"), a_tool("c")), MODEL)
-    known = {
-        keys.rows[0]: np.array([1, 0], np.float32),
-        keys.rows[2]: np.array([0, 1], np.float32),
-    }
-    vectors = assemble(keys, MODEL, known)
-    assert vectors.cosines(np.array([0.6, 0.8], np.float32)).tolist() == pytest.approx([0.6, 0.0, 0.8])
+    one, other = np.array([1, 0], np.float32), np.array([0, 1], np.float32)
+    vectors = assemble(keys, MODEL, dict.fromkeys(keys.rows[0], one) | dict.fromkeys(keys.rows[2], other))
+    scores = vectors.cosines(np.array([0.6, 0.8], np.float32))
+    assert scores[2] > scores[0] > 0
+    assert scores[1] == 0.0
+    assert np.linalg.norm(vectors.matrix, axis=1).tolist() == pytest.approx([1, 0, 1])
 
 
 def test_an_empty_catalog_has_no_cosines() -> None:
