@@ -19,6 +19,7 @@ import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
 import numpy as np
@@ -61,7 +62,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     path = Path(confidence.__file__).with_name("confidence.json")
-    document = json.loads(path.read_text(encoding="utf-8"))
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if tuple(document["features"]) != confidence.FEATURES:
         document = {"features": confidence.FEATURES, "coefficients": {}}
     for rung in (Rung.KEYWORD, Rung.EMBED) if given.relevance else (Rung.KEYWORD,):
@@ -151,9 +152,9 @@ def fit(x: Floats, y: Floats) -> Floats:
     found: Floats = np.zeros(x.shape[1])
     for _ in range(50):
         p = sigmoid(x @ found)
-        gradient = x.T @ (y - p) / len(y) - RIDGE * found
+        gradient = np.asarray(x.T @ (y - p) / len(y) - RIDGE * found, np.float64)
         curvature = (x * (p * (1 - p))[:, None]).T @ x / len(y) + RIDGE * np.eye(x.shape[1])
-        found = found + np.linalg.solve(curvature, gradient)
+        found = found + np.linalg.solve(np.asarray(curvature, np.float64), gradient)
     return found
 
 

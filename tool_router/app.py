@@ -101,7 +101,8 @@ async def open_app(
         )
         await stack.enter_async_context(keeper.run())
         selector = Selector(settings, relevance, models.judge if models else None, recorder)
-        router = Router(settings, keeper, selector, guarded, recorder)
+        values = models.values if models else None
+        router = Router(settings, keeper, selector, guarded, recorder, values)
         yield AppContext(settings, router, keeper, guarded, store, relevance, services, models, recorder)
 
 

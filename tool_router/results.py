@@ -98,9 +98,10 @@ def with_decision(result: CallToolResult, decision: Mapping[str, Any]) -> CallTo
 
 
 def provenance(draft: Draft) -> dict[str, dict[str, Any]]:
-    """Each argument with its value, its source and the text it was read from."""
+    """Each argument with its value, its source, the text it was read from, and the model that found it."""
     return {
         name: {"value": value.value, "source": value.source.value, "evidence": value.evidence}
+        | ({"model": value.model} if value.model else {})
         for name, value in draft.values.items()
     }
 

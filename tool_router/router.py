@@ -24,6 +24,7 @@ from tool_router.results import describe_failure, describe_unfinished, provenanc
 from tool_router.scoring.ranking import Candidate, Ranking
 
 if TYPE_CHECKING:
+    from tool_router.args.complete import ValueModel
     from tool_router.catalog.keeper import CatalogKeeper, Snapshot
     from tool_router.learning.affinity import TaskView
     from tool_router.learning.recorder import Recorder
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 REFRESH_FOR_NAME_S = 5.0
 """How long an unknown tool name may wait for a fresh catalog before it is called unknown."""
+
+VALUES_SHARE = 0.3
+"""The part of a request's time that a model may take to find arguments: the call itself needs the rest."""
 
 STALE_FOR_NAME_S = 10.0
 """A younger catalog is not read again for an unknown name: a confused caller must not flood a gateway."""
@@ -99,6 +103,7 @@ class Router:
         selector: ranks it.
         gateway: calls tools; guarded by breakers and a deadline.
         recorder: is told what became of each call; None where nothing is learned.
+        values: finds arguments that no rule found; None leaves them missing.
         clock: monotonic seconds.
         now: the person's wall clock, which "tomorrow" is read by.
     """
@@ -110,6 +115,7 @@ class Router:
         selector: Selector,
         gateway: Gateway,
         recorder: Recorder | None = None,
+        values: ValueModel | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = _local_time,
     ) -> None:
@@ -118,6 +124,7 @@ class Router:
         self._selector = selector
         self._gateway = gateway
         self._recorder = recorder
+        self._values = values
         self._clock = clock
         self._now = now
         policy = settings.policy
@@ -140,14 +147,14 @@ class Router:
                 if request.tool is not None:
                     ranking = None
                     tool = await self._named(snapshot, request.tool)
-                    decision = self._decide(request, tool, ms)
+                    decision = await self._decide(request, tool, ms)
                 else:
                     selection = await self._selector.rank(
                         snapshot, request.task, request.context, self._settings.request.budget_s
                     )
                     ranking, view = selection.ranking, selection.view
                     ms["rank"] = ranking.elapsed_ms
-                    decision = self._decide_ranked(request, ranking, ms)
+                    decision = await self._decide_ranked(request, ranking, ms)
         except TimeoutError:
             budget = self._settings.request.budget_s
             late = GatewayTimeout(f"No catalog arrived within {budget:.0f} s.", "Run `tool-router doctor`.")
@@ -233,11 +240,11 @@ class Router:
             await self._keeper.refresh()
         return find(self._keeper.snapshot().catalog, name)
 
-    def _decide_ranked(self, request: Request, ranking: Ranking, ms: dict[str, float]) -> Decision:
+    async def _decide_ranked(self, request: Request, ranking: Ranking, ms: dict[str, float]) -> Decision:
         picked = choose(ranking, self._thresholds)
-        return self._decide(request, picked.tool, ms) if isinstance(picked, Candidate) else picked
+        return await self._decide(request, picked.tool, ms) if isinstance(picked, Candidate) else picked
 
-    def _decide(self, request: Request, tool: Tool, ms: dict[str, float]) -> Decision:
+    async def _decide(self, request: Request, tool: Tool, ms: dict[str, float]) -> Decision:
         # jsonschema and rapidfuzz stay out of the process until the first draft.
         from tool_router.args.build import build
 
@@ -247,7 +254,13 @@ class Router:
                 f"{tool.id} can't be called: {reason}", "Run `tool-router doctor` for what to do."
             )
         started = time.perf_counter()
-        draft = build(tool, request.task, request.context, request.arguments, self._now())
+        now = self._now()
+        draft = build(tool, request.task, request.context, request.arguments, now)
+        if draft.missing and self._values is not None:
+            from tool_router.args.complete import complete
+
+            left_s = self._settings.request.budget_s * VALUES_SHARE
+            draft = await complete(draft, tool, request.task, request.context, self._values, left_s, now=now)
         ms["arguments"] = (time.perf_counter() - started) * 1000
         named = request.tool is not None and request.arguments is not None
         return decide(tool, draft, effect_of(tool), self._settings.policy.confirm, named=named)

@@ -266,7 +266,9 @@ class EmbedRelevance:
 
     def _note(self, error: ProviderError) -> None:
         if self._trouble.failed(error):
-            self._log.warning("relevance_fallback", reason=error.reason, detail=str(error))
+            # Many people have no Ollama: that nobody listens there is how things are, not a fault.
+            level = "info" if error.reason == "refused" else "warning"
+            getattr(self._log, level)("relevance_fallback", reason=error.reason, detail=str(error))
 
     def _forget(self) -> None:
         """Drop the catalog's vectors, stored ones too: the model gives others now."""

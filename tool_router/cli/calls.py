@@ -6,6 +6,7 @@ import json
 import sys
 from typing import Annotated, Any
 
+import anyio
 import typer
 from mcp.types import CallToolResult, ImageContent, TextContent
 from rich.console import Console
@@ -27,6 +28,10 @@ Arguments = Annotated[
 ]
 
 
+SETTLE_S = 2.0
+"""Longest a command waits for the catalog's vectors; a large catalog's first ones take minutes."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("route")(route)
@@ -45,6 +50,7 @@ def route(
     request = _request(task, context, tool, arguments)
 
     async def work(app: AppContext) -> Plan:
+        await _settle(app)
         return await app.router.plan(request)
 
     plan = with_app(config, work)
@@ -77,6 +83,7 @@ def call(
             typer.echo(f"  {message or ''} {_share(progress, total)}".rstrip(), err=True)
 
     async def work(app: AppContext) -> CallToolResult:
+        await _settle(app)
         plan = await app.router.plan(request)
         return await app.router.execute(plan, show, agreed=_agreement(plan, yes))
 
@@ -90,6 +97,14 @@ def call(
         raise typer.Exit(FAILED)
     if facts.get("status") != "executed":
         raise typer.Exit(ASKS_BACK)
+
+
+async def _settle(app: AppContext) -> None:
+    """Give relevance a moment: a command has only just started what a server has had ready for long."""
+    if app.relevance is not None:
+        with anyio.move_on_after(SETTLE_S):
+            await app.keeper.first()
+            await app.relevance.settled()
 
 
 def _request(task: str, context: str, tool: str | None, arguments: str | None) -> Request:
@@ -144,6 +159,8 @@ def _ranked_json(ranking: Ranking | None) -> list[dict[str, Any]]:
             "score": round(item.score, 4),
             "keyword": round(item.keyword, 4),
             "relevance": None if item.relevance is None else round(item.relevance, 4),
+            "affinity": round(item.affinity, 4),
+            "judged": None if item.judged is None else round(item.judged, 4),
             "availability": item.tool.availability.value,
         }
         for item in ranking.candidates

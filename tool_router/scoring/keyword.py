@@ -14,7 +14,7 @@ from rapidfuzz import fuzz, process
 from tool_router.catalog.model import Tool
 from tool_router.scoring.fields import texts_of
 from tool_router.scoring.mentions import Mentions
-from tool_router.scoring.text import terms, without_values
+from tool_router.scoring.text import forms, stem, terms, without_values
 from tool_router.scoring.vocabulary import ACTIONS, FUNCTION_TERMS, VERB_CLASSES
 
 Floats = NDArray[np.float32]
@@ -75,6 +75,7 @@ class KeywordIndex:
         idf: for each term how telling it is.
         unseen_idf: the same for a term no tool has.
         vocabulary: the terms an unknown word may be taken for.
+        glued: for two neighbouring words of a name, written as one, their terms.
         mentions: where names of tools and servers are found.
         actions: for each tool the kind of action its name opens with; 0 when it names none.
     """
@@ -84,6 +85,7 @@ class KeywordIndex:
     idf: Mapping[str, float]
     unseen_idf: float
     vocabulary: tuple[str, ...]
+    glued: Mapping[str, tuple[str, ...]]
     mentions: Mentions
     actions: NDArray[np.int8]
 
@@ -118,7 +120,9 @@ class KeywordIndex:
         vocabulary = tuple(t for t in postings if len(t) > 3 and not t.isdecimal() and " " not in t)
         unseen = float(np.log1p((size + 0.5) / 0.5))
         actions = np.array([_action(terms(tool.name)[:3]) for tool in tools], np.int8)
-        return cls(size, postings, idf, unseen, vocabulary, Mentions.build(tools, idf), actions)
+        return cls(
+            size, postings, idf, unseen, vocabulary, _glued(tools), Mentions.build(tools, idf), actions
+        )
 
     def scores(self, task: str, context: str = "") -> Floats:
         """Score every tool for a task, in [0, 1], in the order of the tools.
@@ -175,7 +179,11 @@ class KeywordIndex:
         return asked
 
     def _resolve(self, term: str, weight: float, asked: dict[str, float]) -> None:
-        """Take a word no tool has for the most similar one that some tool has."""
+        """Take a word no tool has for the words it glues together, or for the most similar known one."""
+        if (parts := self.glued.get(term)) is not None:
+            del asked[term]
+            asked |= {part: max(weight, asked.get(part, 0.0)) for part in parts}
+            return
         known = process.extractOne(term, self.vocabulary, scorer=fuzz.ratio, score_cutoff=FUZZY_CUTOFF)
         if known is not None:
             del asked[term]
@@ -205,6 +213,14 @@ def _counted(text: str, field: str) -> Counter[str]:
     if field in ("name", "description"):
         counted.update(_pairs(found))
     return counted
+
+
+def _glued(tools: Sequence[Tool]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for tool in tools:
+        for pair in pairwise(forms(tool.name)):
+            found.setdefault(stem("".join(pair)), tuple(map(stem, pair)))
+    return found
 
 
 def _pairs(found: Sequence[str]) -> list[str]:

@@ -23,7 +23,7 @@ from tool_router.scoring.ranking import Candidate, Ranking
 READS = Hints(read_only=True)
 WRITES = Hints(read_only=False, destructive=False)
 DESTROYS = Hints(read_only=False, destructive=True)
-LINES = Thresholds(read=0.6, write=0.75, destructive=0.85, no_match=0.2)
+LINES = Thresholds(read=0.6, write=0.75, destructive=0.85, no_match=0.5)
 
 
 def candidate(
@@ -32,8 +32,8 @@ def candidate(
     return Candidate(Tool(name, name, hints=hints, availability=availability), score, score)
 
 
-def ranking(confidence: float, *candidates: Candidate) -> Ranking:
-    return Ranking(candidates, confidence=confidence)
+def ranking(confidence: float, *candidates: Candidate, none_fits: float = 0.0) -> Ranking:
+    return Ranking(candidates, confidence=confidence, none_fits=none_fits)
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,10 @@ def test_the_line_to_reach_is_higher_the_more_a_tool_can_break(hints: Hints, lin
     assert choose(ranking(line - 0.01, first, second), LINES) == Ambiguous((first, second))
 
 
-def test_below_the_lowest_line_nothing_matches() -> None:
+def test_nothing_matches_once_it_is_likely_enough_that_no_tool_fits() -> None:
     first = candidate("a", 0.9)
-    assert choose(ranking(0.19, first), LINES) == NoMatch((first,))
+    assert choose(ranking(0.4, first, none_fits=0.5), LINES) == NoMatch((first,))
+    assert choose(ranking(0.4, first, none_fits=0.49), LINES) == Ambiguous((first,))
 
 
 def test_an_empty_catalog_matches_nothing() -> None:
