@@ -149,13 +149,18 @@ def cross_validated(x: Floats, y: Floats) -> Floats:
 
 def fit(x: Floats, y: Floats) -> Floats:
     """Logistic regression by Newton's method, with a small ridge."""
-    found: Floats = np.zeros(x.shape[1])
+    found: Floats = np.zeros(int(x.shape[1]))
     for _ in range(50):
-        p = sigmoid(x @ found)
-        gradient = np.asarray(x.T @ (y - p) / len(y) - RIDGE * found, np.float64)
-        curvature = (x * (p * (1 - p))[:, None]).T @ x / len(y) + RIDGE * np.eye(x.shape[1])
-        found = found + np.linalg.solve(np.asarray(curvature, np.float64), gradient)
+        found = improved(x, y, found)
     return found
+
+
+def improved(x: Floats, y: Floats, found: Floats) -> Floats:
+    """The coefficients after one more step of Newton's method."""
+    p = sigmoid(x @ found)
+    gradient = x.T @ (y - p) / len(y) - RIDGE * found
+    curvature = (x * (p * (1 - p))[:, None]).T @ x / len(y) + RIDGE * np.eye(x.shape[1])
+    return found + np.linalg.solve(curvature, gradient).astype(np.float64)
 
 
 def sigmoid(values: Floats) -> Floats:

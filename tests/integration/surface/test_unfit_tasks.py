@@ -10,7 +10,6 @@ from tests.integration.surface.conftest import RouterHome
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.xfail(reason="words such as 'in' and 'the' count in a catalog of few tools", strict=True)
 @pytest.mark.parametrize("task", ["What is the weather in Oslo?", "What is the current time in Tokyo?"])
 async def test_a_task_that_shares_only_function_words_with_a_tool_does_not_run_it(
     router_home: RouterHome, task: str
