@@ -49,6 +49,7 @@ class Ranking:
         confidence: probability that the first candidate is right, in [0, 1].
         none_fits: probability that no tool of the catalog fits, in [0, 1].
         elapsed_ms: wall time the ranking took, in milliseconds.
+        cached: the tier of the decision cache that answered (memory, redis, store); empty when computed now.
     """
 
     candidates: tuple[Candidate, ...]
@@ -57,6 +58,7 @@ class Ranking:
     confidence: float = 0.0
     none_fits: float = 0.0
     elapsed_ms: float = 0.0
+    cached: str = ""
 
     @property
     def margin(self) -> float:
