@@ -3,8 +3,9 @@
 
 usage: scripts/compare_blends.py DIR [DIR ...] --relevance URL [--store FILE] [--sample N]
 
-Each DIR is a data set; --relevance names an Ollama host, such as scripts/minilm_server. Prints top-1 in percent
-for each way and set, ties against us, and the mean over the sets. --sample takes every k-th task of larger sets.
+Each DIR is a data set; --relevance names an Ollama host, such as scripts/minilm_server. Prints top-1 in
+percent for each way and set, ties against us, and the mean over the sets. --sample takes every k-th task of
+larger sets.
 """
 
 from __future__ import annotations

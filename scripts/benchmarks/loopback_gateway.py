@@ -20,8 +20,8 @@ from mcp.types import (
     ToolAnnotations,
 )
 
-from scripts.benchmarks.sample_catalog import sample_catalog
 from tool_router.catalog.model import Tool as CatalogTool
+from tool_router.evaluation.sample_catalog import sample_catalog
 
 TOOL = "reverse_text"
 TEXT = "stressed desserts"

@@ -64,7 +64,7 @@ class CatalogVectors:
 
     def cosines(self, query: Vectors) -> Vectors:
         """The cosine of every tool with a unit vector."""
-        return self.matrix @ query
+        return dots(self.matrix, query)
 
 
 def text_keys(catalog: Catalog, model: EmbeddingModel) -> TextKeys:
@@ -138,6 +138,15 @@ def plain_text(text: str) -> str:
 def text_hash(text: str) -> str:
     """The key of a text's vector in the store."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def dots(matrix: Vectors, vector: Vectors) -> Vectors:
+    """The product of every row with a vector.
+
+    Not by BLAS, which spreads even this over every core and then waits for them: 8 ms instead of 0.2 on a
+    machine whose cores are busy. One core does 10,000 rows of 384 in about a millisecond.
+    """
+    return np.einsum("ij,j->i", matrix, vector)
 
 
 def unit(vectors: Vectors) -> Vectors:

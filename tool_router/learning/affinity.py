@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tool_router.ai.vectors import dots
 from tool_router.learning.outcome import Outcome, Verdict
 from tool_router.learning.task_words import DIMENSION
 
@@ -126,11 +127,11 @@ class AffinityIndex:
 
     def _similarities(self, view: TaskView) -> Floats:
         size = len(self._ids)
-        by_words = self._words[:size] @ view.words
+        by_words = dots(self._words[:size], view.words)
         if view.vector is None or self._vectors.shape[1] != len(view.vector):
             return by_words
         vectors = self._vectors[:size]
-        by_vector = vectors @ view.vector
+        by_vector = dots(vectors, view.vector)
         blended = WORDS_SHARE * by_words + (1 - WORDS_SHARE) * by_vector
         return np.where(vectors.any(axis=1), blended, by_words)
 

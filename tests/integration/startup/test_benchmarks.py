@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from scripts.benchmarks import overhead, startup
-from scripts.benchmarks.sample_catalog import read_catalog, sample_catalog
 from tool_router.catalog.describe import describe
 from tool_router.catalog.model import Catalog
+from tool_router.evaluation.sample_catalog import read_catalog, sample_catalog
 
 
 def test_a_catalog_of_any_size_is_the_same_every_time_and_has_unique_ids() -> None:

@@ -1,0 +1,97 @@
+"""`tool-router bench` measures the router itself on this machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tool_router.cli.run import WRONG_USE, AsJson, fail, print_json
+from tool_router.errors import DataError
+from tool_router.evaluation.routing import RoutingReport, measure
+
+bench = typer.Typer(help="Measure the router itself on this machine.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(bench, name="bench")
+
+
+@bench.command("routing")
+def routing(
+    tools: Annotated[int, typer.Option("--tools", min=1, help="Size of the made-up catalog.")] = 2375,
+    decisions: Annotated[int, typer.Option("--decisions", min=1, help="How many of each kind.")] = 300,
+    host_ms: Annotated[
+        float, typer.Option("--host-ms", min=0, help="How long the embedding host takes to answer.")
+    ] = 20.0,
+    save: Annotated[Path | None, typer.Option("--save", help="Keep the figures in a file.")] = None,
+    compare: Annotated[
+        Path | None, typer.Option("--compare", help="Show the change against kept figures.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure routing decisions: average, p95 and p99 by rung, hit rates and errors."""
+    before = _kept(compare) if compare else None
+
+    async def run() -> RoutingReport:
+        return await measure(tools=tools, decisions=decisions, host_ms=host_ms, on_progress=_show_progress)
+
+    report = anyio.run(run)
+    if save is not None:
+        save.write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
+    if as_json:
+        print_json(asdict(report) | ({"compared_with": before} if before else {}))
+    else:
+        _show(report, before)
+
+
+def _kept(file: Path) -> dict[str, Any]:
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        return {row["kind"]: row for row in kept["times"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise fail(
+            DataError(f"{file} holds no figures: {error}.", "Write one with --save."), WRONG_USE
+        ) from error
+
+
+def _show_progress(kind: str) -> None:
+    if sys.stderr.isatty():
+        typer.echo(f"measuring: {kind}", err=True)
+
+
+def _show(report: RoutingReport, before: dict[str, Any] | None) -> None:
+    table = Table(box=None, pad_edge=False)
+    columns = ["decision", "n", "average ms", "p50", "p95", "p99", "own share", "errors"]
+    for column in [*columns, "average before"] if before else columns:
+        table.add_column(column, justify="left" if column == "decision" else "right", no_wrap=True)
+    for row in report.times:
+        cells = [
+            row.kind,
+            str(row.n),
+            *(f"{value:.2f}" for value in (row.average, row.p50, row.p95, row.p99, row.own_average)),
+            f"{row.errors:.1%}",
+        ]
+        if before:
+            cells.append(_change(row.average, before.get(row.kind)))
+        table.add_row(*cells)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console.print(table)
+    console.print(
+        f"{report.tools} tools; the host answers in {report.host_ms:.0f} ms, a request waits "
+        f"{report.limit_ms:.0f} ms for it at most"
+    )
+
+
+def _change(now: float, before: dict[str, Any] | None) -> str:
+    if not before or not before["average"]:
+        return "-"
+    return f"{before['average']:.2f} ({now / before['average'] - 1:+.0%})"
