@@ -11,6 +11,7 @@ import anyio
 
 from tool_router.balance.breaker import BreakerSettings
 from tool_router.balance.guard import GuardedGateway
+from tool_router.cache.assembly import build_decision_cache
 from tool_router.cache.store import Store
 from tool_router.catalog.describe import describe
 from tool_router.catalog.keeper import CatalogKeeper
@@ -100,7 +101,9 @@ async def open_app(
             guarded, store, refresh_s=settings.catalog.refresh_s, on_change=catalog_changed
         )
         await stack.enter_async_context(keeper.run())
-        selector = Selector(settings, relevance, models.judge if models else None, recorder)
+        decisions = build_decision_cache(settings.cache, None)
+        await stack.enter_async_context(decisions.running())
+        selector = Selector(settings, relevance, models.judge if models else None, recorder, decisions)
         values = models.values if models else None
         router = Router(settings, keeper, selector, guarded, recorder, values)
         yield AppContext(settings, router, keeper, guarded, store, relevance, services, models, recorder)

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
@@ -231,11 +232,57 @@ class BreakerSettings(_Section):
 
 
 class StoreSettings(_Section):
-    """The SQLite file that keeps catalogs and vectors between runs."""
+    """What keeps catalogs, vectors, outcomes and decisions between runs: an SQLite file, or PostgreSQL."""
 
     path: Path | None = Field(
         default=None, description="The file; without it a place in the user's state directory."
     )
+    url: SecretStr = Field(
+        default=SecretStr(""),
+        description="A PostgreSQL database that routers share, in place of the file: "
+        "`postgresql://user@host/name`. Never logged.",
+    )
+
+    @model_validator(mode="after")
+    def _is_postgres(self) -> StoreSettings:
+        _check_url("url", self.url, "postgresql", "postgres")
+        return self
+
+
+class CacheSettings(_Section):
+    """The decision cache: what was ranked once is not ranked again while nothing it depends on changes."""
+
+    memory_s: Annotated[float, Field(ge=0)] = Field(
+        default=300.0, description="How long a decision is kept in memory; 0 keeps none there."
+    )
+    redis_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="A Redis in which routers share decisions: `redis://host:6379/0`, `rediss://` or "
+        "`unix://`; empty uses none. Never logged.",
+    )
+    redis_s: Seconds = Field(default=900.0, description="How long a decision is kept in Redis.")
+    persistent: bool = Field(default=True, description="Whether decisions are kept in the store as well.")
+
+    @model_validator(mode="after")
+    def _is_redis(self) -> CacheSettings:
+        _check_url("redis_url", self.redis_url, "redis", "rediss", "unix")
+        return self
+
+
+def _check_url(key: str, url: SecretStr, *schemes: str) -> None:
+    """Refuse an address that can't be meant, without repeating it: it may hold a password."""
+    value = url.get_secret_value()
+    if not value:
+        return
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in schemes and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError(
+            f"`{key}` must be an address that starts with {' or '.join(f'{s}://' for s in schemes)}"
+        )
 
 
 class LogSettings(_Section):
@@ -265,6 +312,7 @@ class Settings(_Section):
     request: RequestSettings = RequestSettings()
     breaker: BreakerSettings = BreakerSettings()
     store: StoreSettings = StoreSettings()
+    cache: CacheSettings = CacheSettings()
     log: LogSettings = LogSettings()
 
 

@@ -296,6 +296,7 @@ def decision_facts(plan: Plan, status: str, ms: Mapping[str, float]) -> dict[str
         "margin": round(ranking.margin, 4) if ranking else None,
         "affinity": round(first.affinity, 4) if first else None,
         "rung": ranking.rung.value if ranking else "named",
+        "cached": ranking.cached if ranking else "",
         "rung_reason": ranking.rung_reason if ranking else "the caller named the tool",
         "arguments": provenance(draft) if draft else {},
         "catalog": {"age_s": round(plan.catalog_age_s, 1), "stale": plan.catalog_stale},

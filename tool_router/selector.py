@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tool_router.config import Settings
@@ -12,6 +12,7 @@ from tool_router.scoring.ranking import Ranking, Rung
 if TYPE_CHECKING:
     from tool_router.ai.judge import Judge
     from tool_router.ai.relevance import EmbedRelevance
+    from tool_router.cache.decision import DecisionCache
     from tool_router.catalog.keeper import Snapshot
     from tool_router.learning.affinity import TaskView
     from tool_router.learning.recorder import Recorder
@@ -26,10 +27,16 @@ SHORTLIST = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Selection:
-    """A ranking, and the task as outcomes compare it; `view` is None where nothing is learned."""
+    """A ranking and what comes with it.
+
+    Attributes:
+        view: the task as outcomes compare it; None where nothing is learned.
+        fallback: whether a rung that was wanted did not answer; such a ranking is not kept.
+    """
 
     ranking: Ranking
     view: TaskView | None = None
+    fallback: bool = False
 
 
 class Selector:
@@ -40,6 +47,7 @@ class Selector:
         relevance: the embed rung; None leaves it out.
         judge: the judge rung; None leaves it out.
         recorder: what earlier outcomes say; None leaves it out.
+        decisions: keeps rankings; None computes each anew.
     """
 
     def __init__(
@@ -48,14 +56,19 @@ class Selector:
         relevance: EmbedRelevance | None = None,
         judge: Judge | None = None,
         recorder: Recorder | None = None,
+        decisions: DecisionCache | None = None,
     ) -> None:
         self._settings = settings
         self._relevance = relevance
         self._judge = judge
         self._recorder = recorder
+        self._decisions = decisions
+        # What of the settings a ranking depends on; thresholds only decide what is done with it.
+        parts = (settings.selection, settings.judge, settings.learning)
+        self._policy = "\n".join(part.model_dump_json() for part in parts)
 
     async def rank(self, snapshot: Snapshot, task: str, context: str, budget_s: float) -> Selection:
-        """Rank every tool of the snapshot for the task; never fails because of a provider.
+        """Rank every tool of the snapshot for the task, or take the ranking from the decision cache.
 
         Args:
             snapshot: the catalog with its keyword index.
@@ -63,6 +76,30 @@ class Selector:
             context: what else is known; counts less than the task.
             budget_s: the request's remaining time, in seconds.
         """
+        if self._decisions is None:
+            return await self._computed(snapshot, task, context, budget_s)
+        from tool_router.cache.decision_key import DecisionKey
+
+        computed: list[Selection] = []
+
+        async def compute() -> tuple[Ranking, bool]:
+            computed.append(await self._computed(snapshot, task, context, budget_s))
+            return computed[0].ranking, not computed[0].fallback
+
+        key = DecisionKey(
+            task,
+            context,
+            catalog=snapshot.catalog.fingerprint,
+            policy=f"{self._policy}\n{self._recorder.revision if self._recorder else ''}",
+            models=tuple(rung.model_key for rung in (self._relevance, self._judge) if rung is not None),
+        )
+        ranking = await self._decisions.rank(key, snapshot.catalog, compute)
+        if computed:
+            return replace(computed[0], ranking=ranking)
+        return Selection(ranking, self._recorder.view(task, None) if self._recorder else None)
+
+    async def _computed(self, snapshot: Snapshot, task: str, context: str, budget_s: float) -> Selection:
+        """The ranking as the rungs give it now; never fails because of a provider."""
         # numpy and rapidfuzz stay out of the process until the first ranking: they would delay `initialize`.
         from tool_router.scoring.blend import Weights
         from tool_router.scoring.rank import rank
@@ -90,7 +127,9 @@ class Selector:
             rung_reason=reason,
             elapsed_ms=(time.perf_counter() - started) * 1000,
         )
-        return Selection(await self._judged(ranking, task, context, budget_s * JUDGE_SHARE), view)
+        judged = await self._judged(ranking, task, context, budget_s * JUDGE_SHARE)
+        # A reason says that a rung which was wanted did not answer.
+        return Selection(judged, view, fallback=bool(judged.rung_reason))
 
     async def _judged(self, ranking: Ranking, task: str, context: str, budget_s: float) -> Ranking:
         """The ranking as a judge sees it, where one is needed and answers in time."""

@@ -29,6 +29,11 @@ class Judge:
         self._log = structlog.get_logger()
 
     @property
+    def model_key(self) -> str:
+        """Names the model that judges; empty while there is none."""
+        return self._chat.model.key if self._chat.model is not None else ""
+
+    @property
     def reason(self) -> str:
         """Why nothing can be judged now; empty when it can."""
         return self._chat.reason

@@ -98,6 +98,11 @@ class EmbedRelevance:
         return self._embedder.progress
 
     @property
+    def model_key(self) -> str:
+        """Names the weights whose vectors are used; empty while there are none."""
+        return self._vectors.model.key if self._vectors is not None else ""
+
+    @property
     def reason(self) -> str:
         """Why there are no scores now; empty when there are."""
         if self._trouble.reason:

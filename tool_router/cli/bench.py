@@ -16,6 +16,7 @@ from rich.table import Table
 from tool_router.cli.run import WRONG_USE, AsJson, fail, print_json
 from tool_router.errors import DataError
 from tool_router.evaluation.routing import RoutingReport, measure
+from tool_router.telemetry.log import configure
 
 bench = typer.Typer(help="Measure the router itself on this machine.", no_args_is_help=True)
 
@@ -39,6 +40,7 @@ def routing(
     as_json: AsJson = False,
 ) -> None:
     """Measure routing decisions: average, p95 and p99 by rung, hit rates and errors."""
+    configure("error", "auto")
     before = _kept(compare) if compare else None
 
     async def run() -> RoutingReport:

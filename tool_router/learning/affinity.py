@@ -7,6 +7,7 @@ its task is, and a task without similar ones changes nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -63,6 +64,7 @@ class AffinityIndex:
         self._vectors = np.zeros((0, 0), np.float32)
         self._at = np.zeros(0, np.float64)
         self._verdicts: list[Verdict] = []
+        self._counts: Counter[Verdict] = Counter()
         self._tools: list[str] = []
         self._categories: list[str] = []
         self._places: dict[str, int] = {}
@@ -72,6 +74,11 @@ class AffinityIndex:
     def __len__(self) -> int:
         return len(self._ids)
 
+    @property
+    def revision(self) -> str:
+        """Changes with every verdict that says more than that a call went well."""
+        return "-".join(str(self._counts[verdict]) for verdict in Verdict if verdict is not Verdict.SUCCEEDED)
+
     def add(self, outcome: Outcome, view: TaskView) -> None:
         """Remember an outcome; one with a known id replaces it."""
         place = self._places.get(outcome.id)
@@ -80,7 +87,7 @@ class AffinityIndex:
         self._words[place] = view.words
         self._set_vector(place, view.vector)
         self._at[place] = outcome.at
-        self._verdicts[place] = outcome.verdict
+        self._set_verdict(place, outcome.verdict)
         self._tools[place] = outcome.tool_id
         self._categories[place] = outcome.category
 
@@ -89,7 +96,7 @@ class AffinityIndex:
         place = self._places.get(outcome_id)
         if place is None:
             return False
-        self._verdicts[place] = verdict
+        self._set_verdict(place, verdict)
         return True
 
     def verdict(self, outcome_id: str) -> Verdict | None:
@@ -143,6 +150,7 @@ class AffinityIndex:
             self._tools.append("")
             self._categories.append("")
             self._verdicts.append(Verdict.SUCCEEDED)
+            self._counts[Verdict.SUCCEEDED] += 1
         else:
             place = self._next
             self._next = (self._next + 1) % self._capacity
@@ -150,6 +158,11 @@ class AffinityIndex:
             self._ids[place] = outcome_id
         self._places[outcome_id] = place
         return place
+
+    def _set_verdict(self, place: int, verdict: Verdict) -> None:
+        self._counts[self._verdicts[place]] -= 1
+        self._counts[verdict] += 1
+        self._verdicts[place] = verdict
 
     def _grow(self, least: int) -> None:
         if least <= len(self._at):

@@ -90,14 +90,13 @@ class Recorder:
         self._pending: list[Outcome] = []
         self._judged: dict[str, Verdict] = {}
         self._wanted = anyio.Event()
-        self._revision = 0
         self._trouble = ""
         self._log = structlog.get_logger()
 
     @property
-    def revision(self) -> int:
-        """Grows with every verdict that contradicts a choice, so that no decision from before is reused."""
-        return self._revision
+    def revision(self) -> str:
+        """Changes with every verdict that may change a choice, so that no decision from before is reused."""
+        return self._index.revision
 
     def catalog_changed(self, catalog: Catalog) -> None:
         """Take the categories from this catalog from now on."""
@@ -144,8 +143,6 @@ class Recorder:
         if said.replaced is not None:
             self._judged[said.replaced] = Verdict.REPLACED
             self._index.judge(said.replaced, Verdict.REPLACED)
-        if said.verdict is not Verdict.SUCCEEDED or said.replaced is not None:
-            self._revision += 1
         outcome = Outcome(
             outcome_id,
             self._clock(),
@@ -214,7 +211,6 @@ class Recorder:
                 self._index.add(outcome, self.view(outcome.task, None))
             elif before is not outcome.verdict and outcome.id not in self._judged:
                 self._index.judge(outcome.id, outcome.verdict)
-                self._revision += 1
 
     def _note(self, error: StoreError) -> None:
         if str(error) != self._trouble:
