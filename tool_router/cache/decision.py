@@ -38,18 +38,20 @@ class CacheStats:
 
     Attributes:
         requests: rankings that were asked for.
+        answered: those of them that a tier answered.
         joined: those of them that waited for another request's computation.
         tiers: what each tier did, by its name, the nearest first.
     """
 
     requests: int
+    answered: int
     joined: int
     tiers: Mapping[str, TierStats]
 
     @property
     def hit_rate(self) -> float:
         """Share of requests that some tier answered, in [0, 1]; 0.0 without any."""
-        return sum(tier.hits for tier in self.tiers.values()) / self.requests if self.requests else 0.0
+        return self.answered / self.requests if self.requests else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class DecisionCache:
         self._lookup_s = lookup_s
         self._flights = SingleFlight[Ranking]()
         self._requests = 0
+        self._answered = 0
         self._led = 0
         self._in_memory = Counter()
         self._counters = [Counter() for _ in lower]
@@ -99,7 +102,7 @@ class DecisionCache:
         digest = key.digest
         kept = self._from_memory(digest, catalog)
         if kept is not None:
-            return _answered(kept, "memory", started)
+            return self._answer(kept, "memory", started)
         return await self._flights.run(digest, partial(self._lead, digest, catalog, compute, started))
 
     def stats(self) -> CacheStats:
@@ -109,7 +112,8 @@ class DecisionCache:
             tiers[self._memory.name] = TierStats(self._in_memory.hits, self._in_memory.misses)
         for writer, counter in zip(self._lower, self._counters, strict=True):
             tiers[writer.tier.name] = TierStats(counter.hits, counter.misses, writer.tier.failures)
-        return CacheStats(self._requests, self._requests - self._led - self._in_memory.hits, tiers)
+        joined = self._requests - self._led - self._in_memory.hits
+        return CacheStats(self._requests, self._answered, joined, tiers)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -149,7 +153,7 @@ class DecisionCache:
         self._led += 1
         if self._lower and (hit := await self._from_lower(digest, catalog)) is not None:
             self._keep(digest, hit.blob, self._lower[: hit.position])
-            return _answered(hit.ranking, self._lower[hit.position].tier.name, started)
+            return self._answer(hit.ranking, self._lower[hit.position].tier.name, started)
         ranking, may_be_kept = await compute()
         if may_be_kept and (blob := encode_ranking(ranking)) is not None:
             self._keep(digest, blob, self._lower)
@@ -189,6 +193,6 @@ class DecisionCache:
         for writer in lower:
             writer.put(digest, blob)
 
-
-def _answered(ranking: Ranking, tier: str, started: float) -> Ranking:
-    return replace(ranking, cached=tier, elapsed_ms=(time.perf_counter() - started) * 1000)
+    def _answer(self, kept: Ranking, tier: str, started: float) -> Ranking:
+        self._answered += 1
+        return replace(kept, cached=tier, elapsed_ms=(time.perf_counter() - started) * 1000)
