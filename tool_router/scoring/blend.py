@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 
+TRUSTED = 0.4
+"""Best keyword score from which on words are trusted whole; chosen on the dev data."""
 LEAST_SPREAD = 0.02
 """Spread of keyword scores below which they say nothing: about half of what is usual on any catalog."""
 
@@ -26,7 +28,7 @@ def blend(keyword: Floats, relevance: Floats | None, weights: Weights) -> Floats
     """The weighted mean of keyword and relevance; the keyword score alone where there is no relevance.
 
     Cosines of one query crowd in a narrow band, so relevance is first brought to the keyword scores' own mean
-    and spread (`docs/selection.md` compares the ways to do so).
+    and spread (`docs/selection.md` compares the ways to do so). Words that hardly match any tool count less.
 
     Args:
         keyword: in [0, 1], one for each tool.
@@ -38,7 +40,18 @@ def blend(keyword: Floats, relevance: Floats | None, weights: Weights) -> Floats
         return keyword
     share = weights.relevance / total
     level, spread = scale_of(keyword)
-    return (share * (level + spread * standard(relevance)) + (1 - share) * keyword).astype(np.float32)
+    scaled = level + spread * standard(relevance)
+    return (share * scaled + (1 - share) * trust_of(keyword) * keyword).astype(np.float32)
+
+
+def trust_of(keyword: Floats) -> float:
+    """How far one query's keyword scores are trusted, from a half to 1: little when even the best is low.
+
+    A task in words that no tool uses matches some by accident; spread as wide as good matches, that would
+    outweigh relevance.
+    """
+    best = float(keyword.max()) if keyword.size else 0.0
+    return min(1.0, 0.5 + 0.5 * best / TRUSTED)
 
 
 def scale_of(keyword: Floats) -> tuple[float, float]:
