@@ -5,16 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from tool_router.cache.store import OUTCOMES_KEPT
 from tool_router.learning.outcome import Outcome, Verdict
-
-KEPT = 10_000
-"""Outcomes kept for each gateway: as many as are compared with a new task."""
 
 _COLUMNS = "id, at, source, task, category, tool_id, verdict, latency_ms"
 
 
 def add_outcomes(connection: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
-    """Insert or replace outcomes and drop the oldest beyond `KEPT`; inside the caller's transaction."""
+    """Insert or replace outcomes and drop the oldest beyond a bound; inside the caller's transaction."""
     connection.executemany(
         f"INSERT OR REPLACE INTO outcomes ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  # constants
         [
@@ -26,7 +24,7 @@ def add_outcomes(connection: sqlite3.Connection, outcomes: Sequence[Outcome]) ->
         connection.execute(
             "DELETE FROM outcomes WHERE source = ? AND at < (SELECT at FROM outcomes WHERE source = ?"
             " ORDER BY at DESC LIMIT 1 OFFSET ?)",
-            (source, source, KEPT - 1),
+            (source, source, OUTCOMES_KEPT - 1),
         )
 
 

@@ -11,7 +11,7 @@ import sqlite3
 APPLICATION_ID = 0x4D435452
 """``MCTR`` in ASCII; tells our files from another program's database (``PRAGMA application_id``)."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raise it with every change of the tables below."""
 
 COPY_FROM_DISK = (
@@ -19,6 +19,7 @@ COPY_FROM_DISK = (
     "INSERT OR REPLACE INTO main.vectors SELECT * FROM disk.vectors",
     "INSERT OR REPLACE INTO main.pins SELECT * FROM disk.pins",
     "INSERT OR REPLACE INTO main.outcomes SELECT * FROM disk.outcomes",
+    "INSERT OR REPLACE INTO main.decisions SELECT * FROM disk.decisions",
 )
 """Copies every row of a database attached as ``disk``."""
 
@@ -58,6 +59,12 @@ CREATE TABLE outcomes (
     latency_ms REAL NOT NULL
 );
 CREATE INDEX outcomes_by_time ON outcomes (source, at);
+CREATE TABLE decisions (
+    key TEXT PRIMARY KEY,
+    at REAL NOT NULL,
+    ranking BLOB NOT NULL
+);
+CREATE INDEX decisions_by_time ON decisions (at);
 """
 
 

@@ -1,72 +1,63 @@
-"""What outlives a run, in SQLite: the last good catalog of each gateway, vectors, pins and outcomes.
+"""What outlives a run: the last good catalog of each gateway, vectors, pins, outcomes and decisions.
 
-Several routers may share one file. All but outcomes and accepted pins can be fetched or computed again.
+Several routers may share one store. All but outcomes and accepted pins can be fetched or computed again.
 """
 
 from __future__ import annotations
 
-import json
-import sqlite3
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import anyio
-from anyio import to_thread
 
-from tool_router.cache.codec import decode_tools, encode_tools
-from tool_router.cache.database import Database
-from tool_router.cache.outcome_rows import add_outcomes, judge_outcome, latest_outcomes
 from tool_router.catalog.model import Catalog
 from tool_router.learning.outcome import Outcome, Verdict
 
-T = TypeVar("T")
-
-_DAY_S = 86_400.0
-_VECTORS_KEPT_S = 30 * _DAY_S
+DAY_S = 86_400.0
+VECTORS_KEPT_S = 30 * DAY_S
 """A vector that no catalog used for so long is deleted: its tool is gone or its text has changed."""
+DECISIONS_KEPT_S = 7 * DAY_S
+"""A decision that is older is deleted: what was learned since may have faded or grown."""
+DECISIONS_KEPT = 20_000
+"""Decisions kept at most, about a kilobyte each; the oldest are deleted beyond."""
+OUTCOMES_KEPT = 10_000
+"""Outcomes kept for each gateway: as many as are compared with a new task."""
 
-_ADD_PIN = "INSERT OR IGNORE INTO pins (source, tool_id, fingerprint, seen_at) VALUES (?, ?, ?, ?)"
-_ACCEPT_PIN = "INSERT OR REPLACE INTO pins (source, tool_id, fingerprint, seen_at) VALUES (?, ?, ?, ?)"
 
+class Store(ABC):
+    """The persistent store: an SQLite file, or memory."""
 
-class Store:
-    """The persistent store. Each method runs on one worker thread and raises StoreError when it can't.
-
-    Being cancelled waits for the statement that runs, so that the connection is never shared.
-    """
-
-    def __init__(self, path: Path | None, *, clock: Callable[[], float] = time.time) -> None:
-        """Prepare a store; nothing is opened before it is needed.
+    @staticmethod
+    @asynccontextmanager
+    async def open(path: Path | None, *, clock: Callable[[], float] = time.time) -> AsyncGenerator[Store]:
+        """Hold a store; it is opened or connected with the first use and closed at the end.
 
         Args:
-            path: its file; None keeps everything in memory.
+            path: the SQLite file; None keeps everything in memory.
             clock: Unix time, in seconds.
         """
-        self._database = Database(path)
-        self._clock = clock
-        self._one_at_a_time = anyio.CapacityLimiter(1)
+        from tool_router.cache.sqlite_store import SqliteStore
 
-    @classmethod
-    @asynccontextmanager
-    async def open(
-        cls, path: Path | None, *, clock: Callable[[], float] = time.time
-    ) -> AsyncGenerator[Store]:
-        """Hold a store; its file is opened with the first use and closed at the end."""
-        store = cls(path, clock=clock)
+        store: Store = SqliteStore(path, clock=clock)
         try:
             yield store
         finally:
             with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(store._database.close, limiter=store._one_at_a_time)
+                await store.aclose()
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close what is open; the store can't be used afterwards."""
 
     @property
+    @abstractmethod
     def in_memory(self) -> bool:
         """Whether nothing outlives this process: asked for, or the file could not be used."""
-        return self._database.in_memory
 
+    @abstractmethod
     async def load_catalog(self, source: str) -> Catalog | None:
         """The last good catalog of a gateway, or None.
 
@@ -74,14 +65,7 @@ class Store:
             StoreError: the store failed, or the row is damaged.
         """
 
-        def work(connection: sqlite3.Connection) -> Catalog | None:
-            row = connection.execute(
-                "SELECT fetched_at, tools FROM catalogs WHERE source = ?", (source,)
-            ).fetchone()
-            return Catalog(decode_tools(row[1]), float(row[0]), source) if row else None
-
-        return await self._run(work)
-
+    @abstractmethod
     async def load_description(self, source: str) -> str | None:
         """The description of ``execute_task`` saved with a gateway's catalog, or None.
 
@@ -89,14 +73,7 @@ class Store:
             StoreError: the store failed.
         """
 
-        def work(connection: sqlite3.Connection) -> str | None:
-            row = connection.execute(
-                "SELECT description FROM catalogs WHERE source = ?", (source,)
-            ).fetchone()
-            return row[0] if row else None
-
-        return await self._run(work)
-
+    @abstractmethod
     async def save_catalog(self, catalog: Catalog, description: str) -> None:
         """Store the catalog of ``catalog.source``, unless a newer one is stored already.
 
@@ -106,25 +83,7 @@ class Store:
             StoreError: the store failed, or a schema can't be written as JSON.
         """
 
-        def work(connection: sqlite3.Connection) -> None:
-            source, fetched_at, fingerprint = catalog.source, catalog.fetched_at, catalog.fingerprint
-            confirmed = connection.execute(
-                "UPDATE catalogs SET fetched_at = max(fetched_at, ?), description = ?"
-                " WHERE source = ? AND fingerprint = ?",
-                (fetched_at, description, source, fingerprint),
-            )
-            if confirmed.rowcount == 0:
-                connection.execute(
-                    "INSERT INTO catalogs (source, fetched_at, fingerprint, description, tools)"
-                    " VALUES (?, ?, ?, ?, ?) ON CONFLICT (source) DO UPDATE SET"
-                    " fetched_at = excluded.fetched_at, fingerprint = excluded.fingerprint,"
-                    " description = excluded.description, tools = excluded.tools"
-                    " WHERE excluded.fetched_at >= catalogs.fetched_at",
-                    (source, fetched_at, fingerprint, description, encode_tools(catalog.tools)),
-                )
-
-        await self._run(work)
-
+    @abstractmethod
     async def vectors(self, model: str, hashes: Sequence[str]) -> dict[str, bytes]:
         """The stored vectors (float32, this machine's byte order) among `hashes`, by text hash.
 
@@ -132,23 +91,7 @@ class Store:
             StoreError: the store failed.
         """
 
-        def work(connection: sqlite3.Connection) -> dict[str, bytes]:
-            now, wanted = self._clock(), json.dumps(list(hashes))
-            rows = connection.execute(
-                "SELECT text_hash, dim, vector FROM vectors"
-                " WHERE model = ? AND text_hash IN (SELECT value FROM json_each(?))",
-                (model, wanted),
-            )
-            found = {text_hash: vector for text_hash, dim, vector in rows if len(vector) == 4 * dim}
-            connection.execute(
-                "UPDATE vectors SET used_at = ?"
-                " WHERE used_at < ? AND model = ? AND text_hash IN (SELECT value FROM json_each(?))",
-                (now, now - _DAY_S, model, wanted),
-            )
-            return found
-
-        return await self._run(work)
-
+    @abstractmethod
     async def save_vectors(self, model: str, vectors: Mapping[str, bytes]) -> None:
         """Add vectors (float32) by text hash, and delete those that nothing used for thirty days.
 
@@ -156,18 +99,7 @@ class Store:
             StoreError: the store failed.
         """
 
-        def work(connection: sqlite3.Connection) -> None:
-            now = self._clock()
-            with _transaction(connection):
-                connection.executemany(
-                    "INSERT OR REPLACE INTO vectors (model, text_hash, used_at, dim, vector)"
-                    " VALUES (?, ?, ?, ?, ?)",
-                    [(model, key, now, len(vector) // 4, vector) for key, vector in vectors.items()],
-                )
-                connection.execute("DELETE FROM vectors WHERE used_at < ?", (now - _VECTORS_KEPT_S,))
-
-        await self._run(work)
-
+    @abstractmethod
     async def pins(self, source: str) -> dict[str, str]:
         """The accepted fingerprint of each tool of a gateway, by tool id.
 
@@ -175,38 +107,23 @@ class Store:
             StoreError: the store failed.
         """
 
-        def work(connection: sqlite3.Connection) -> dict[str, str]:
-            rows = connection.execute("SELECT tool_id, fingerprint FROM pins WHERE source = ?", (source,))
-            return dict(rows.fetchall())
-
-        return await self._run(work)
-
+    @abstractmethod
     async def pin(self, source: str, fingerprints: Mapping[str, str], *, accept: bool = False) -> None:
         """Pin tools on first sight; with `accept`, also replace what was pinned before.
 
         Raises:
             StoreError: the store failed.
         """
-        statement = _ACCEPT_PIN if accept else _ADD_PIN
 
-        def work(connection: sqlite3.Connection) -> None:
-            now = self._clock()
-            with _transaction(connection):
-                connection.executemany(
-                    statement,
-                    [(source, tool_id, value, now) for tool_id, value in fingerprints.items()],
-                )
-
-        await self._run(work)
-
+    @abstractmethod
     async def outcomes(self, source: str, limit: int) -> list[Outcome]:
         """The latest outcomes of a gateway, newest first.
 
         Raises:
             StoreError: the store failed.
         """
-        return await self._run(lambda connection: latest_outcomes(connection, source, limit))
 
+    @abstractmethod
     async def add_outcomes(self, outcomes: Sequence[Outcome]) -> None:
         """Add outcomes; one with a known id replaces it, the oldest beyond a bound are dropped.
 
@@ -214,33 +131,26 @@ class Store:
             StoreError: the store failed.
         """
 
-        def work(connection: sqlite3.Connection) -> None:
-            with _transaction(connection):
-                add_outcomes(connection, outcomes)
-
-        await self._run(work)
-
+    @abstractmethod
     async def judge_outcome(self, outcome_id: str, verdict: Verdict) -> bool:
         """Change the verdict of an outcome; False when there is no such outcome.
 
         Raises:
             StoreError: the store failed.
         """
-        return await self._run(lambda connection: judge_outcome(connection, outcome_id, verdict))
 
-    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await to_thread.run_sync(self._database.run, work, limiter=self._one_at_a_time)
+    @abstractmethod
+    async def decision(self, key: str) -> bytes | None:
+        """A ranking's bytes under the key of a decision, or None when there is none that is young enough.
 
+        Raises:
+            StoreError: the store failed.
+        """
 
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Generator[None]:
-    """A write transaction, so that a killed process leaves all of it or nothing."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        # SQLite may have rolled back already (disk full); the first error is the one to report.
-        with suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
+    @abstractmethod
+    async def save_decisions(self, decisions: Mapping[str, bytes]) -> None:
+        """Add decisions by key, and delete the old ones and those beyond a bound.
+
+        Raises:
+            StoreError: the store failed.
+        """
