@@ -13,7 +13,7 @@ from service_manager.drivers.guardian import Guardian
 from service_manager.drivers.process import ProcessDriver
 from service_manager.drivers.protocol import Driver
 from service_manager.errors import ServiceUnavailable, UnknownService
-from service_manager.model import CommandResolver, Progress, ServiceSpec, ServiceStatus
+from service_manager.model import CommandResolver, Progress, ServiceSpec, ServiceStatus, Transition
 from service_manager.runner import Runner
 from service_manager.session import ServiceSession
 
@@ -28,6 +28,7 @@ class ServiceManager:
         unavailable: why a service can't run here, empty when it can; asked once for each.
         driver: runs commands; child processes by default.
         clock: monotonic seconds.
+        observe: told of every change of a service's state, at once; it must not wait.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class ServiceManager:
         unavailable: Callable[[ServiceSpec], str] = lambda spec: "",
         driver: Driver | None = None,
         clock: Callable[[], float] = time.monotonic,
+        observe: Callable[[Transition], None] = lambda change: None,
     ) -> None:
         self._specs = tuple(spec for spec in specs if spec.enabled)
         self._resolver = resolver
@@ -46,6 +48,7 @@ class ServiceManager:
         self._driver = driver or ProcessDriver(environ, self._guardian)
         self._unavailable = unavailable
         self._clock = clock
+        self._observe = observe
         self._runners: dict[str, Runner] = {}
 
     @asynccontextmanager
@@ -55,13 +58,21 @@ class ServiceManager:
             async with anyio.create_task_group() as tasks:
                 self._runners = {
                     spec.name: Runner(
-                        spec, self._resolver, self._driver, tasks, self._clock, self._unavailable(spec)
+                        spec,
+                        self._resolver,
+                        self._driver,
+                        tasks,
+                        self._clock,
+                        self._unavailable(spec),
+                        self._observe,
                     )
                     for spec in self._specs
                 }
                 try:
                     yield
                 finally:
+                    for runner in self._runners.values():
+                        runner.close()
                     tasks.cancel_scope.cancel()
         finally:
             self._runners = {}

@@ -20,6 +20,34 @@ class State(StrEnum):
     FAILED = "failed"
 
 
+TRANSITIONS = frozenset(
+    {
+        (State.STOPPED, State.STARTING),
+        (State.FAILED, State.STARTING),
+        (State.STARTING, State.RUNNING),
+        # It did not start, or not within its lifetime.
+        (State.STARTING, State.STOPPED),
+        (State.STARTING, State.FAILED),
+        (State.STARTING, State.STOPPING),
+        (State.RUNNING, State.STOPPING),
+        (State.STOPPING, State.STOPPED),
+        # A person forgives it.
+        (State.FAILED, State.STOPPED),
+    }
+)
+"""How a service's state may change; the sleeping states are not entered yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One change of a service's state, at monotonic seconds of the manager's clock."""
+
+    service: str
+    before: State
+    after: State
+    at: float
+
+
 class Priority(StrEnum):
     """Who sleeps first under pressure: low first, critical never."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import cast
+from collections.abc import Callable
+from functools import partial
 
 import anyio
 import anyio.abc
@@ -15,29 +15,24 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import Implementation
 from pydantic import ValidationError
 
+from service_manager.attempt import Attempt
 from service_manager.drivers.protocol import Driver, Running
+from service_manager.endings import cause, did_not_start, end_of, epitaph
 from service_manager.errors import ServiceManagerError, ServiceStartFailed
-from service_manager.model import CommandResolver, Progress, ServiceSpec, ServiceStatus, State, UrlSource
+from service_manager.model import (
+    CommandResolver,
+    Progress,
+    ServiceSpec,
+    ServiceStatus,
+    State,
+    Transition,
+    UrlSource,
+)
 from service_manager.policy import QUICK_FAILURES, Usage, retry_at, stop_at
 from service_manager.session import ServiceSession
 
 _HANDSHAKE_ERRORS = (MCPError, OSError, ValidationError, ValueError, RuntimeError, ExceptionGroup)
 """What the SDK raises when a session can't be opened or its task groups end."""
-
-
-class Attempt:
-    """One start that any number of callers wait for; it goes on when some of them give up."""
-
-    def __init__(self) -> None:
-        self.settled = anyio.Event()
-        self.session: ServiceSession | None = None
-        self.error: ServiceManagerError | None = None
-        self.listeners: list[Progress] = []
-
-    async def relay(self, progress: float, total: float | None, message: str) -> None:
-        """Tell every waiting caller how far the start is."""
-        for listener in tuple(self.listeners):
-            await listener(progress, total, message)
 
 
 class Runner:
@@ -50,6 +45,7 @@ class Runner:
         tasks: where it lives; cancelling it stops the service.
         clock: monotonic seconds.
         unavailable: why it can't run here; empty when it can.
+        observe: told of every change of state, at once; it must not wait.
     """
 
     def __init__(
@@ -60,6 +56,7 @@ class Runner:
         tasks: anyio.abc.TaskGroup,
         clock: Callable[[], float],
         unavailable: str,
+        observe: Callable[[Transition], None],
     ) -> None:
         self.spec = spec
         self.unavailable = unavailable
@@ -67,6 +64,7 @@ class Runner:
         self._driver = driver
         self._tasks = tasks
         self._clock = clock
+        self._observe = observe
         self._log = structlog.get_logger().bind(service=spec.name)
         self._state = State.STOPPED
         self._attempt: Attempt | None = None
@@ -74,6 +72,7 @@ class Runner:
         self._gone.set()
         self._changed = anyio.Event()
         self._stop_wanted = False
+        self._closed = False
         self._leases = 0
         self._starts = 0
         self._failures = 0
@@ -106,10 +105,12 @@ class Runner:
         attempt = self._attempt
         if attempt is None:
             self._refuse_while_failed()
+            if self._closed:
+                raise ServiceStartFailed(f"{self.spec.name} is not started: everything is shutting down.")
             attempt = self._attempt = Attempt()
             self._gone = anyio.Event()
             self._stop_wanted = False
-            self._state = State.STARTING
+            self._move(State.STARTING)
             self._tasks.start_soon(self._live, attempt)
         if progress is not None:
             attempt.listeners.append(progress)
@@ -126,11 +127,19 @@ class Runner:
         """Stop the service now, leased or not, and return when it has ended."""
         if self._attempt is not None:
             self._stop_wanted = True
+            if self._state is State.STARTING:
+                # An installation may take minutes.
+                self._move(State.STOPPING)
+                self._attempt.life.cancel()
             self._notify()
             await self._gone.wait()
         self._failures, self._failure = 0, ""
         if self._state is State.FAILED:
-            self._state = State.STOPPED
+            self._move(State.STOPPED)
+
+    def close(self) -> None:
+        """Start it no more; its task group is about to end."""
+        self._closed = True
 
     def status(self) -> ServiceStatus:
         """What `status` shows."""
@@ -151,29 +160,29 @@ class Runner:
     async def _live(self, attempt: Attempt) -> None:
         """Start the service, keep it while it is wanted, and end it. Its own task, whoever waits."""
         try:
-            if isinstance(self.spec.source, UrlSource):
-                http = httpx2.AsyncClient(
-                    headers=dict(self.spec.source.headers), timeout=self.spec.start_timeout_s
-                )
-                async with http:
-                    await self._serve(
-                        attempt, streamable_http_client(self.spec.source.url, http_client=http), None
-                    )
-            else:
-                command = await self._resolver.resolve(self.spec, attempt.relay)
-                await attempt.relay(0.0, None, f"starting {self.spec.name}")
-                async with self._driver.run(self.spec, command) as running:
-                    self._pid = running.pid
-                    await self._serve(attempt, running.transport, running)
-                    if attempt.session is None and attempt.error is None:
-                        attempt.error = self._did_not_start("it stopped answering", running)
-                    elif attempt.session is None:
-                        # The exit code and the last words are known once it has ended.
-                        attempt.error = self._did_not_start(str(attempt.error), running)
+            with attempt.life:
+                await self._run(attempt)
         except ServiceManagerError as error:
             attempt.error = error
         finally:
             self._finish(attempt)
+
+    async def _run(self, attempt: Attempt) -> None:
+        if isinstance(self.spec.source, UrlSource):
+            url, headers = self.spec.source.url, dict(self.spec.source.headers)
+            async with httpx2.AsyncClient(headers=headers, timeout=self.spec.start_timeout_s) as http:
+                await self._serve(attempt, streamable_http_client(url, http_client=http), None)
+            return
+        command = await self._resolver.resolve(self.spec, attempt.relay)
+        await attempt.relay(0.0, None, f"starting {self.spec.name}")
+        async with self._driver.run(self.spec, command) as running:
+            self._pid = running.pid
+            await self._serve(attempt, running.transport, running)
+            if attempt.session is None and attempt.error is None:
+                attempt.error = did_not_start(self.spec.name, "it stopped answering", running)
+            elif attempt.session is None:
+                # The exit code and the last words are known once it has ended.
+                attempt.error = did_not_start(self.spec.name, str(attempt.error), running)
 
     async def _serve(self, attempt: Attempt, transport: Transport, running: Running | None) -> None:
         """Open a session and hold it until the service is idle, told to stop, or dead."""
@@ -186,7 +195,11 @@ class Runner:
                 ) as client:
                     scope.deadline = float("inf")
                     attempt.session = ServiceSession(
-                        self.spec.name, client, lambda: _epitaph(running), _ended(running)
+                        self.spec.name,
+                        client.session,
+                        lambda: epitaph(running),
+                        end_of(running),
+                        partial(self._hung_up, attempt),
                     )
                     self._running(began)
                     attempt.settled.set()
@@ -197,33 +210,50 @@ class Runner:
                 )
         except _HANDSHAKE_ERRORS as error:
             if attempt.session is None:
-                attempt.error = ServiceStartFailed(_cause(error))
+                attempt.error = ServiceStartFailed(cause(error))
 
     async def _until_unwanted(self, running: Running | None) -> None:
-        async with anyio.create_task_group() as tasks:
-            if running is not None:
+        try:
+            async with anyio.create_task_group() as tasks:
+                if running is not None:
+                    tasks.start_soon(self._notice_death, running, tasks.cancel_scope)
+                await self._until_idle()
+                tasks.cancel_scope.cancel()
+        finally:
+            self._stopping()
 
-                async def notice_death() -> None:
-                    await running.wait()
-                    # At once: a caller that hears of the death may ask again before the session is closed.
-                    self._state = State.STOPPING
-                    self._failure = f"it died: {_epitaph(running)}"
-                    self._log.warning("service_died", ending=_epitaph(running))
-                    tasks.cancel_scope.cancel()
+    async def _until_idle(self) -> None:
+        """Return when it is idle for long enough, or told to stop.
 
-                tasks.start_soon(notice_death)
-            while not self._stop_wanted:
-                deadline = stop_at(self.spec, self._usage())
-                if deadline is not None and deadline <= self._clock():
-                    self._log.info("service_idle_stopped", idle_timeout_s=self.spec.idle_timeout_s)
-                    break
-                changed = self._changed
-                wait_s = float("inf") if deadline is None else deadline - self._clock()
-                with anyio.move_on_after(wait_s):
-                    await changed.wait()
-            tasks.cancel_scope.cancel()
-        # From here on new callers wait for the end and then start it again.
-        self._state = State.STOPPING
+        Then it is stopping already: nothing may come between finding it idle and turning new callers away.
+        """
+        while not self._stop_wanted:
+            deadline = stop_at(self.spec, self._usage())
+            if deadline is not None and deadline <= self._clock():
+                self._log.info("service_idle_stopped", idle_timeout_s=self.spec.idle_timeout_s)
+                break
+            changed = self._changed
+            wait_s = float("inf") if deadline is None else deadline - self._clock()
+            with anyio.move_on_after(wait_s):
+                await changed.wait()
+        # New callers wait for the end from here on, and then start it again.
+        self._stopping()
+
+    async def _notice_death(self, running: Running, life: anyio.CancelScope) -> None:
+        await running.wait()
+        self._failure = f"it died: {epitaph(running)}"
+        # At once: a caller that hears of the death may ask again before the session is closed.
+        self._stopping()
+        self._log.warning("service_died", ending=epitaph(running))
+        life.cancel()
+
+    def _hung_up(self, attempt: Attempt) -> None:
+        if self._attempt is attempt and self._state is State.RUNNING:
+            self._failure = "it closed its connection"
+            self._stop_wanted = True
+            self._stopping()
+            self._log.warning("service_hung_up")
+            self._notify()
 
     def _usage(self) -> Usage:
         now = self._clock()
@@ -231,7 +261,7 @@ class Runner:
         return Usage(self._leases, started, max(started, self._idle_since or started))
 
     def _running(self, began: float) -> None:
-        self._state = State.RUNNING
+        self._move(State.RUNNING)
         self._started_at = self._clock()
         self._start_ms = (self._started_at - began) * 1000
         self._starts += 1
@@ -242,14 +272,15 @@ class Runner:
         self._pid = None
         self._started_at = None
         self._attempt = None
-        self._state = State.STOPPED
+        ended = State.STOPPED
         if attempt.session is None and attempt.error is not None:
             self._failures += 1
             self._failed_at = self._clock()
             self._failure = str(attempt.error)
             if self._failures >= QUICK_FAILURES:
-                self._state = State.FAILED
+                ended = State.FAILED
             self._log.warning("service_start_failed", failures=self._failures, error=self._failure)
+        self._move(ended)
         attempt.settled.set()
         self._gone.set()
 
@@ -261,34 +292,15 @@ class Runner:
                 f"It is tried again in {wait_s:.0f} s.",
             )
 
-    def _did_not_start(self, why: str, running: Running) -> ServiceStartFailed:
-        words = running.last_words()
-        ending = f", {running.ending()}" if running.ending() else ""
-        said = f" Its last lines: {' | '.join(words[-5:])}" if words else " It printed nothing on stderr."
-        return ServiceStartFailed(
-            f"{self.spec.name} did not start: {why.strip()}{ending}.{said}",
-            "Run it in a terminal to see what it lacks.",
-            words,
-        )
+    def _stopping(self) -> None:
+        if self._state is State.RUNNING:
+            self._move(State.STOPPING)
+
+    def _move(self, state: State) -> None:
+        before, self._state = self._state, state
+        if before is not state:
+            self._observe(Transition(self.spec.name, before, state, self._clock()))
 
     def _notify(self) -> None:
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
-
-
-def _epitaph(running: Running | None) -> str:
-    """How a service ended, with its last words; empty while it runs."""
-    if running is None or not running.ending():
-        return ""
-    words = running.last_words()
-    return f"{running.ending()}: {words[-1]}" if words else running.ending()
-
-
-def _ended(running: Running | None) -> Callable[[], Awaitable[None]]:
-    return anyio.sleep_forever if running is None else running.wait
-
-
-def _cause(error: BaseException) -> str:
-    if isinstance(error, BaseExceptionGroup):
-        return _cause(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
-    return f"{error}" or type(error).__name__

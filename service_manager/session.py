@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import anyio
-from mcp import Client, MCPError
+from mcp import ClientSession, MCPError
 from mcp.types import (
     CONNECTION_CLOSED,
     CallToolRequest,
@@ -35,23 +35,30 @@ class ServiceSession:
 
     Args:
         name: the service, for messages.
-        client: the SDK's client, open.
+        session: the SDK's session, open.
         ending: how the service ended and its last words; empty while it runs.
         ended: returns when it has ended.
+        lost: told when the service has hung up, whether or not it still runs.
     """
 
     def __init__(
-        self, name: str, client: Client, ending: Callable[[], str], ended: Callable[[], Awaitable[None]]
+        self,
+        name: str,
+        session: ClientSession,
+        ending: Callable[[], str],
+        ended: Callable[[], Awaitable[None]],
+        lost: Callable[[], None],
     ) -> None:
         self._name = name
-        self._client = client
+        self._session = session
         self._ending = ending
         self._ended = ended
+        self._lost = lost
 
     @property
     def protocol_version(self) -> str:
         """The protocol version that was negotiated."""
-        return self._client.protocol_version
+        return self._session.protocol_version or ""
 
     async def list_tools(self) -> list[Tool]:
         """Every tool of the service, over all pages.
@@ -64,7 +71,7 @@ class ServiceSession:
         cursor: str | None = None
         for _ in range(MAX_PAGES):
             try:
-                page = await self._client.session.list_tools(params=Page(cursor=cursor) if cursor else None)
+                page = await self._session.list_tools(params=Page(cursor=cursor) if cursor else None)
             except MCPError as error:
                 raise await self._crash_or(error) from error
             tools += page.tools
@@ -86,7 +93,7 @@ class ServiceSession:
 
         request = CallToolRequest(params=CallToolRequestParams(name=name, arguments=dict(arguments)))
         try:
-            answer = await self._client.session.send_request(request, _ANSWER, progress_callback=relay)
+            answer = await self._session.send_request(request, _ANSWER, progress_callback=relay)
         except MCPError as error:
             raise await self._crash_or(error) from error
         if isinstance(answer, InputRequiredResult):
@@ -94,13 +101,13 @@ class ServiceSession:
         return answer
 
     async def _crash_or(self, error: MCPError) -> Exception:
-        if error.code == CONNECTION_CLOSED:
-            # Its streams close a moment before its exit code is known.
-            with anyio.move_on_after(EXIT_S):
-                await self._ended()
-        ending = self._ending()
-        if not ending:
+        if error.code != CONNECTION_CLOSED:
             return error
-        return ServiceCrashed(
-            f"{self._name} died during the request ({ending}).", "It is started again by the next call."
+        # Its streams close a moment before its exit code is known.
+        with anyio.move_on_after(EXIT_S):
+            await self._ended()
+        self._lost()
+        how = (
+            f"died during the request ({ending})" if (ending := self._ending()) else "hung up on the request"
         )
+        return ServiceCrashed(f"{self._name} {how}.", "It is started again by the next call.")
