@@ -101,7 +101,7 @@ async def open_app(
             guarded, store, refresh_s=settings.catalog.refresh_s, on_change=catalog_changed
         )
         await stack.enter_async_context(keeper.run())
-        decisions = build_decision_cache(settings.cache, None)
+        decisions = build_decision_cache(settings.cache, store)
         await stack.enter_async_context(decisions.running())
         selector = Selector(settings, relevance, models.judge if models else None, recorder, decisions)
         values = models.values if models else None

@@ -14,6 +14,7 @@ from pathlib import Path
 import anyio
 
 from tool_router.catalog.model import Catalog
+from tool_router.errors import ConfigError
 from tool_router.learning.outcome import Outcome, Verdict
 
 DAY_S = 86_400.0
@@ -28,20 +29,36 @@ OUTCOMES_KEPT = 10_000
 
 
 class Store(ABC):
-    """The persistent store: an SQLite file, or memory."""
+    """The persistent store: an SQLite file, memory, or a PostgreSQL database."""
 
     @staticmethod
     @asynccontextmanager
-    async def open(path: Path | None, *, clock: Callable[[], float] = time.time) -> AsyncGenerator[Store]:
+    async def open(
+        path: Path | None, *, url: str = "", clock: Callable[[], float] = time.time
+    ) -> AsyncGenerator[Store]:
         """Hold a store; it is opened or connected with the first use and closed at the end.
 
         Args:
             path: the SQLite file; None keeps everything in memory.
+            url: a PostgreSQL database, in place of the file; empty takes the file.
             clock: Unix time, in seconds.
-        """
-        from tool_router.cache.sqlite_store import SqliteStore
 
-        store: Store = SqliteStore(path, clock=clock)
+        Raises:
+            ConfigError: PostgreSQL's client is not installed, or the address can't be read.
+        """
+        if url:
+            try:
+                from tool_router.cache.postgres_store import PostgresStore
+            except ImportError as error:
+                raise ConfigError(
+                    "store.url needs PostgreSQL's client, which is not installed.",
+                    "Install it with: pip install 'mcp-tool-router[postgres]'",
+                ) from error
+            store: Store = PostgresStore(url, clock=clock)
+        else:
+            from tool_router.cache.sqlite_store import SqliteStore
+
+            store = SqliteStore(path, clock=clock)
         try:
             yield store
         finally:

@@ -87,6 +87,8 @@ def _show(report: RoutingReport, before: dict[str, Any] | None) -> None:
         table.add_row(*cells)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     console.print(table)
+    rates = ", ".join(f"{rate:.1%} {tier}" for tier, rate in report.hit_rates.items())
+    console.print(f"hit rate of the decision cache on a seeded day of work: {rates}")
     console.print(
         f"{report.tools} tools; the host answers in {report.host_ms:.0f} ms, a request waits "
         f"{report.limit_ms:.0f} ms for it at most"

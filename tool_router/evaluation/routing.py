@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,18 +11,24 @@ import anyio
 import numpy as np
 
 from tool_router.ai.relevance import EmbedRelevance
+from tool_router.cache.decision import DecisionCache
+from tool_router.cache.row_tier import RowTier
 from tool_router.cache.store import Store
+from tool_router.cache.tier import MemoryTier
 from tool_router.catalog.keeper import Snapshot
 from tool_router.catalog.model import Catalog
 from tool_router.config import Settings
 from tool_router.evaluation.sample_catalog import sample_catalog
 from tool_router.evaluation.timed_provider import TimedProvider
+from tool_router.evaluation.workload import day_of_work
 from tool_router.scoring.keyword import KeywordIndex
 from tool_router.selector import Selector
 
 FIRST_DELAY_S = 0.0
 BUDGET_S = 50.0
 HANGING_S = 3_600.0
+DAY_TASKS = 200
+DAY_REQUESTS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +53,17 @@ class RoutingTimes:
 
 @dataclass(frozen=True, slots=True)
 class RoutingReport:
-    """Times by kind, and what was measured."""
+    """Times by kind, and what was measured.
+
+    Attributes:
+        hit_rates: of a seeded day of work, for each tier of the decision cache, and together ("all").
+    """
 
     tools: int
     host_ms: float
     limit_ms: float
     times: tuple[RoutingTimes, ...]
+    hit_rates: Mapping[str, float]
 
 
 async def measure(
@@ -92,6 +103,18 @@ async def measure(
                 return selection.ranking.rung.value == rung
 
             found.append(await _timed(kind, tasks, decide, provider))
+        on_progress("decided before")
+        by_cache = Selector(settings, relevance, decisions=DecisionCache(MemoryTier(settings.cache.memory_s)))
+        for task in (repeated := _tasks(decisions, "cache")):
+            await by_cache.rank(snapshot, task, "", BUDGET_S)
+
+        async def from_memory(task: str) -> bool:
+            return (await by_cache.rank(snapshot, task, "", BUDGET_S)).ranking.cached == "memory"
+
+        found.append(await _timed("decided before", repeated, from_memory, provider))
+        on_progress("a day of work")
+        provider.delay_s = 0.0
+        rates = await _hit_rates(settings, relevance, snapshot, store)
         on_progress("host hangs")
         provider.delay_s = HANGING_S
 
@@ -100,7 +123,7 @@ async def measure(
 
         found.append(await _timed("host hangs, first request", _tasks(1, "hangs"), give_up, provider))
         found.append(await _timed("host hangs, the next", _tasks(decisions, "later"), give_up, provider))
-    return RoutingReport(tools, host_ms, limit_s * 1000, tuple(found))
+    return RoutingReport(tools, host_ms, limit_s * 1000, tuple(found), rates)
 
 
 @asynccontextmanager
@@ -115,6 +138,22 @@ async def prepared(
         await relevance.settled()
         yield relevance
         tasks.cancel_scope.cancel()
+
+
+async def _hit_rates(
+    settings: Settings, relevance: EmbedRelevance, snapshot: Snapshot, store: Store
+) -> dict[str, float]:
+    """How often the tiers answer on a seeded day of work, whose hours pass at once."""
+    now = [0.0]
+    memory = MemoryTier(settings.cache.memory_s, clock=lambda: now[0])
+    cache = DecisionCache(memory, [RowTier(store)])
+    selector = Selector(settings, relevance, decisions=cache)
+    for arrival in day_of_work(_tasks(DAY_TASKS, "the day"), DAY_REQUESTS, seed=0):
+        now[0] = arrival.at_s
+        await selector.rank(snapshot, arrival.task, "", BUDGET_S)
+        await cache.flush()
+    stats = cache.stats()
+    return {name: tier.hits / stats.requests for name, tier in stats.tiers.items()} | {"all": stats.hit_rate}
 
 
 async def _timed(
