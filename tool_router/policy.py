@@ -95,6 +95,11 @@ NEAR_TIE = 0.05
 """An available tool whose score is within this of a better, unavailable one is an alternative to it."""
 
 
+RIVAL = 0.6
+"""A candidate from this share of the picked one's score on may be meant instead of it."""
+RIVALS_READ = 2
+
+
 def choose(ranking: Ranking, thresholds: Thresholds) -> Candidate | Ambiguous | NoMatch:
     """Pick the candidate the task is about, or say why none can be picked."""
     candidates = available(ranking)
@@ -119,6 +124,16 @@ def usable(ranking: Ranking) -> Candidate | None:
     if best is None or ranking.candidates[0].score - best.score > NEAR_TIE:
         return None
     return best
+
+
+def rivals(ranking: Ranking, picked: Candidate) -> tuple[Candidate, ...]:
+    """The candidates behind the picked one that may be meant instead, should its arguments be missing.
+
+    A task that names everything another tool of similar score needs, and not what the first needs, is more
+    likely about the other.
+    """
+    near = [c for c in available(ranking) if c.score >= RIVAL * picked.score and c.tool is not picked.tool]
+    return tuple(near[:RIVALS_READ])
 
 
 def decide(tool: Tool, draft: Draft, effect: Effect, confirm: ConfirmScope, *, named: bool) -> Decision:

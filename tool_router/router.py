@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 from mcp.types import CallToolResult
 
-from tool_router.args.model import Draft
+from tool_router.args.model import Source
 from tool_router.catalog.find import find
 from tool_router.catalog.model import Tool
 from tool_router.config import Settings
 from tool_router.effect import effect_of
 from tool_router.errors import GatewayTimeout, ToolRouterError, ToolUnavailable, UnknownTool
 from tool_router.gateway.protocol import Gateway, Progress
-from tool_router.policy import Confirm, Decision, Execute, Thresholds, choose, decide
-from tool_router.results import describe_failure, describe_unfinished, provenance, with_decision
+from tool_router.plan import Plan, Request, decision_facts
+from tool_router.policy import (
+    Ambiguous,
+    Confirm,
+    Decision,
+    Execute,
+    NeedArguments,
+    Thresholds,
+    available,
+    choose,
+    decide,
+    rivals,
+)
+from tool_router.results import describe_failure, describe_unfinished, with_decision
 from tool_router.scoring.ranking import Candidate, Ranking
 
 if TYPE_CHECKING:
     from tool_router.args.complete import ValueModel
     from tool_router.catalog.keeper import CatalogKeeper, Snapshot
-    from tool_router.learning.affinity import TaskView
     from tool_router.learning.recorder import Recorder
     from tool_router.selector import Selector
 
@@ -42,56 +52,6 @@ STALE_FOR_NAME_S = 10.0
 
 def _local_time() -> datetime:
     return datetime.now(UTC).astimezone()
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One call of execute_task, with text that can be encoded and compared."""
-
-    task: str
-    context: str = ""
-    tool: str | None = None
-    arguments: Mapping[str, Any] | None = None
-
-    @classmethod
-    def clean(cls, task: str, context: str, tool: str | None, arguments: Mapping[str, Any] | None) -> Request:
-        """Build a request from wire values: lone surrogates and NUL bytes are replaced."""
-        return cls(
-            _clean(task), _clean(context), _clean(tool.strip()) if tool and tool.strip() else None, arguments
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What will be done about a request, before anything is called.
-
-    Attributes:
-        id: names the decision, for feedback.
-        decision: what was decided, or None when `error` says why nothing could be.
-        view: the task as outcomes compare it; None where nothing was ranked or nothing is learned.
-        spent_s: seconds of the request's budget used so far.
-    """
-
-    request: Request
-    id: str = ""
-    decision: Decision | None = None
-    error: ToolRouterError | None = None
-    ranking: Ranking | None = None
-    view: TaskView | None = None
-    catalog_age_s: float = 0.0
-    catalog_stale: bool = False
-    spent_s: float = 0.0
-    ms: Mapping[str, float] = field(default_factory=dict[str, float])
-
-    @property
-    def tool(self) -> Tool | None:
-        """The chosen tool, where there is one."""
-        return getattr(self.decision, "tool", None)
-
-    @property
-    def draft(self) -> Draft | None:
-        """The chosen tool's arguments, where there is a tool."""
-        return getattr(self.decision, "draft", None)
 
 
 class Router:
@@ -242,7 +202,22 @@ class Router:
 
     async def _decide_ranked(self, request: Request, ranking: Ranking, ms: dict[str, float]) -> Decision:
         picked = choose(ranking, self._thresholds)
-        return await self._decide(request, picked.tool, ms) if isinstance(picked, Candidate) else picked
+        if not isinstance(picked, Candidate):
+            return picked
+        decision = await self._decide(request, picked.tool, ms)
+        if isinstance(decision, NeedArguments) and decision.draft.missing:
+            for rival in rivals(ranking, picked):
+                if self._says_all(request, rival.tool):
+                    return Ambiguous(available(ranking))
+        return decision
+
+    def _says_all(self, request: Request, tool: Tool) -> bool:
+        """Whether the request itself says everything that a tool needs, and something for it."""
+        from tool_router.args.build import build
+
+        draft = build(tool, request.task, request.context, None, self._now())
+        said = any(value.source is not Source.DEFAULT for value in draft.values.values())
+        return draft.clear and said
 
     async def _decide(self, request: Request, tool: Tool, ms: dict[str, float]) -> Decision:
         # jsonschema and rapidfuzz stay out of the process until the first draft.
@@ -279,30 +254,3 @@ class Router:
             total_ms=facts["ms"]["total"],
         )
         return with_decision(result, facts)
-
-
-def decision_facts(plan: Plan, status: str, ms: Mapping[str, float]) -> dict[str, Any]:
-    """How an answer was reached, as `_meta` and `--json` show it."""
-    ranking = plan.ranking
-    first = ranking.candidates[0] if ranking and ranking.candidates else None
-    tool, draft = plan.tool, plan.draft
-    return {
-        "id": plan.id,
-        "status": status,
-        "tool": tool.id if tool else None,
-        "score": round(first.score, 4) if first else None,
-        "confidence": round(ranking.confidence, 4) if ranking else None,
-        "none_fits": round(ranking.none_fits, 4) if ranking else None,
-        "margin": round(ranking.margin, 4) if ranking else None,
-        "affinity": round(first.affinity, 4) if first else None,
-        "rung": ranking.rung.value if ranking else "named",
-        "cached": ranking.cached if ranking else "",
-        "rung_reason": ranking.rung_reason if ranking else "the caller named the tool",
-        "arguments": provenance(draft) if draft else {},
-        "catalog": {"age_s": round(plan.catalog_age_s, 1), "stale": plan.catalog_stale},
-        "ms": {name: round(value, 2) for name, value in ms.items()},
-    }
-
-
-def _clean(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")

@@ -25,9 +25,9 @@ from pydantic import BaseModel, Field
 
 from tool_router import __version__
 from tool_router.lazy_app import AppRequest, LazyApp
+from tool_router.plan import Plan, Request
 from tool_router.policy import Confirm
 from tool_router.results import consent_question
-from tool_router.router import Plan, Request
 
 INSTRUCTIONS = (
     "Give execute_task a task in plain words; it finds the right tool among all connected servers, fills its "

@@ -15,9 +15,9 @@ from rich.table import Table
 from tool_router.app import AppContext
 from tool_router.cli.run import ASKS_BACK, FAILED, WRONG_USE, AsJson, Config, fail, print_json, with_app
 from tool_router.errors import ToolRouterError
+from tool_router.plan import Plan, Request, decision_facts
 from tool_router.policy import Confirm, NeedArguments
 from tool_router.results import META_KEY, consent_question
-from tool_router.router import Plan, Request, decision_facts
 from tool_router.scoring.ranking import Ranking
 
 Task = Annotated[str, typer.Argument(help="What to do, in plain words.")]

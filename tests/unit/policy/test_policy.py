@@ -17,6 +17,7 @@ from tool_router.policy import (
     Thresholds,
     choose,
     decide,
+    rivals,
 )
 from tool_router.scoring.ranking import Candidate, Ranking
 
@@ -116,3 +117,9 @@ def test_a_named_destructive_call_is_confirmed_when_a_value_was_read_from_the_ta
 def test_a_destructive_tool_never_runs_from_a_task_text_alone() -> None:
     decision = decide(TOOL, FROM_CALLER, Effect.DESTRUCTIVE, ConfirmScope.DESTRUCTIVE, named=False)
     assert isinstance(decision, Confirm)
+
+
+def test_only_near_and_available_candidates_are_rivals_of_the_picked_one() -> None:
+    first, near, far = candidate("a", 0.9), candidate("b", 0.6), candidate("c", 0.5)
+    gone = candidate("d", 0.8, availability=Availability.NEEDS)
+    assert rivals(ranking(0.9, first, gone, near, far), first) == (near,)
