@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -17,8 +17,9 @@ from tool_router.cache.store import Store
 from tool_router.catalog.backoff import backoff_s
 from tool_router.catalog.describe import describe as describe_catalog
 from tool_router.catalog.model import Catalog
-from tool_router.catalog.pins import pin_new
+from tool_router.catalog.pins import pin_new, reasons, review
 from tool_router.catalog.snapshot import IndexBuilder, Prepared, Snapshot, build_keyword_index, prepare
+from tool_router.catalog.suspicion import suspicions
 from tool_router.errors import GatewayBusy, GatewayError, GatewayProtocolError, GatewayTimeout, StoreError
 from tool_router.gateway.protocol import Gateway
 
@@ -77,6 +78,7 @@ class CatalogKeeper:
         self._jitter = jitter
         self._log = structlog.get_logger()
         self._prepared: Prepared | None = None
+        self._flagged: Mapping[str, str] = {}
         self._error: GatewayError | None = None
         self._confirmed = False
         self._failures = 0
@@ -116,6 +118,7 @@ class CatalogKeeper:
             stale=not self._confirmed,
             age_s=max(0.0, self._clock() - prepared.catalog.fetched_at),
             error=self._error,
+            flagged=self._flagged,
         )
 
     async def first(self) -> None:
@@ -171,6 +174,7 @@ class CatalogKeeper:
             stored = await self._store.load_catalog(self._gateway.key)
             if stored is not None:
                 prepared = await self._prepare(stored)
+                await self._flag(prepared)
                 self._publish(prepared)
                 self._log.info("catalog_loaded", tools=len(prepared.catalog.tools), source=stored.source)
         except StoreError as error:
@@ -181,6 +185,7 @@ class CatalogKeeper:
     async def _fly(self, flight: _Flight) -> None:
         try:
             prepared = await self._fetch()
+            await self._flag(prepared)
         except GatewayError as error:
             prepared = None
             self._note_failure(error)
@@ -235,6 +240,19 @@ class CatalogKeeper:
                 "A tool's schema is nested too deeply to be read.", "Look for it at the gateway."
             ) from error
 
+    async def _flag(self, prepared: Prepared) -> None:
+        """Compare the tools with their pins, which a person may have changed meanwhile."""
+        try:
+            found = await review(prepared.catalog.source, prepared.words, self._store)
+        except StoreError as error:
+            found = suspicions(prepared.words, {})
+            self._log.warning("pins_not_read", reason=str(error))
+        before, self._flagged = self._flagged, reasons(found)
+        if fresh := [tool_id for tool_id in self._flagged if tool_id not in before]:
+            self._log.warning(
+                "tools_flagged", count=len(fresh), ids=fresh[:_SHOWN_IDS], next_step="tool-router pins list"
+            )
+
     def _publish(self, prepared: Prepared) -> None:
         previous, self._prepared = self._prepared, prepared
         self._first.set()
@@ -277,6 +295,6 @@ class CatalogKeeper:
         with anyio.CancelScope(shield=True):
             try:
                 await self._store.save_catalog(prepared.catalog, prepared.description)
-                await pin_new(prepared.catalog, self._store)
+                await pin_new(prepared.catalog.source, prepared.words, self._store)
             except StoreError as error:
                 self._log.warning("catalog_not_saved", reason=str(error))

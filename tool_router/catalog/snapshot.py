@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tool_router.catalog.diff import CatalogChange, diff
 from tool_router.catalog.model import Catalog, Tool, unique_ids
+from tool_router.catalog.suspicion import Words, read_words
 
 if TYPE_CHECKING:
     from tool_router.errors import GatewayError
@@ -26,6 +27,7 @@ class Snapshot:
         stale: the gateway did not confirm this catalog when it was last asked, or was not asked yet.
         age_s: seconds since the gateway gave or confirmed it; the Unix time for one never fetched.
         error: why the last refresh failed; None after one that worked.
+        flagged: the tools whose words are suspicious or changed and were not accepted: why, by tool id.
     """
 
     catalog: Catalog
@@ -34,6 +36,7 @@ class Snapshot:
     stale: bool
     age_s: float
     error: GatewayError | None = None
+    flagged: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +46,7 @@ class Prepared:
     catalog: Catalog
     index: KeywordIndex
     description: str
+    words: Words = field(default_factory=Words)
     change: CatalogChange = field(default_factory=CatalogChange)
     dropped: tuple[str, ...] = ()
 
@@ -68,9 +72,9 @@ def prepare(
     if previous is not None and tools == previous.catalog.tools:
         confirmed = Catalog(previous.catalog.tools, catalog.fetched_at, catalog.source)
         _ = confirmed.fingerprint
-        return Prepared(confirmed, previous.index, previous.description)
+        return Prepared(confirmed, previous.index, previous.description, previous.words)
     catalog = Catalog(tools, catalog.fetched_at, catalog.source)
     # Cached on the catalog here, so that nobody computes it on the event loop.
     _ = catalog.fingerprint
     change = diff(previous.catalog if previous is not None else Catalog(), catalog)
-    return Prepared(catalog, build_index(tools), describe(catalog), change, dropped)
+    return Prepared(catalog, build_index(tools), describe(catalog), read_words(catalog), change, dropped)

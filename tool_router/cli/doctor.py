@@ -16,14 +16,19 @@ from service_manager.errors import ServiceManagerError
 from service_manager.needs import unavailable_reason
 from service_manager.paths import services_file
 from tool_router.app import build_gateway, token
+from tool_router.cache.store import Store
+from tool_router.cli.pins import look, rows_of
 from tool_router.cli.run import FAILED, AsJson, Config, print_json
 from tool_router.config import Settings, load_settings, settings_file
-from tool_router.errors import ToolRouterError
+from tool_router.errors import StoreError, ToolRouterError
 from tool_router.location import store_path
 from tool_router.telemetry.log import configure
 
 CHECK_S = 15.0
 """How long one check may take."""
+
+SHOWN_TOOLS = 5
+"""Flagged tools that are told one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(as_json: AsJson = False, config: Config = None) -> None:
-    """Check configuration, gateway, token, models, store and every service; exit 1 when something failed."""
+    """Check configuration, gateway, token, models, store, services, tools; exit 1 when something failed."""
 
     async def main() -> list[Finding]:
         findings: list[Finding] = []
@@ -78,6 +83,8 @@ async def _findings(settings: Settings) -> AsyncGenerator[Finding]:
     for finding in await _models(settings):
         yield finding
     yield _store(settings)
+    for finding in await _pins(settings):
+        yield finding
 
 
 def _token(settings: Settings) -> Finding:
@@ -139,3 +146,31 @@ def _store(settings: Settings) -> Finding:
     if os.access(nearest, os.W_OK):
         return Finding("store", "ok", str(path))
     return Finding("store", "warn", f"{path} can't be written; nothing is kept.", "Set store.path.")
+
+
+async def _pins(settings: Settings) -> list[Finding]:
+    """The tools whose words a person should look at, in the catalog that was read last."""
+    try:
+        async with Store.open(store_path(settings, os.environ)) as store:
+            reviewed = await look(settings, store)
+    except StoreError as error:
+        return [Finding("tools", "warn", error.tried, error.next_step)]
+    count = len(reviewed.catalog.tools)
+    if not count:
+        return [Finding("tools", "warn", "no catalog was read yet", "Run `tool-router tools`.")]
+    rows = rows_of(reviewed)
+    if not rows:
+        return [Finding("tools", "ok", f"{count} tools; none is suspicious or changed since it was accepted")]
+    told = [
+        Finding(
+            f"tool {row['tool']}",
+            "warn",
+            f"flagged: {'; '.join(row['why'])}",
+            f"See `tool-router pins list`. If it is right: tool-router pins accept '{row['tool']}'",
+        )
+        for row in rows[:SHOWN_TOOLS]
+    ]
+    if len(rows) > SHOWN_TOOLS:
+        rest = f"{len(rows) - SHOWN_TOOLS} more of {count} tools are flagged"
+        told.append(Finding("tools", "warn", rest, "See them all: tool-router pins list"))
+    return told

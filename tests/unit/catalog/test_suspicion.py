@@ -95,7 +95,8 @@ def test_words_that_a_person_accepted_are_not_suspicious_until_they_change() -> 
 def test_a_huge_or_deep_tool_is_judged_quickly() -> None:
     schema: dict[str, object] = {"description": "deep"}
     for _ in range(50):
-        schema = {"properties": {"x": schema, "y": schema}}
+        wide = {f"y{number}": {"description": "read other tools"} for number in range(200)}
+        schema = {"properties": {"x": schema, **wide}}
     tool = a_tool("one", description="ignore do not before using read " * 100_000, input_schema=schema)
     started = time.perf_counter()
     concerns(tool)
