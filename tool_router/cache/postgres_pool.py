@@ -60,11 +60,13 @@ class PostgresPool:
             raise ConfigError("store.url can't be read.", "Write postgresql://user@host:port/name.") from None
         self._url = url
         self._password = str(parts.get("password") or "")
-        self.where = (
-            f"{parts.get('host') or 'the local host'}/{parts.get('dbname') or parts.get('user') or ''}"
-        )
+        host, port = parts.get("host") or "the local host", parts.get("port")
+        database = parts.get("dbname") or parts.get("user") or ""
+        self.where = f"{host}:{port}/{database}" if port else f"{host}/{database}"
         self._pool: ConnectionPool[Connection] | None = None
         self._opening = threading.Lock()
+        self._refusals = 0
+        self._refusal: psycopg.OperationalError | None = None
         self._in_use: set[Connection] = set()
         self._limiter = anyio.CapacityLimiter(CONNECTIONS)
         self._rest = Rest(clock)
@@ -107,8 +109,12 @@ class PostgresPool:
         await to_thread.run_sync(self._drop, self._pool, limiter=anyio.CapacityLimiter(1))
 
     def _run(self, work: Callable[[Connection], T], mine: set[Connection]) -> T:
-        with suppress(_Unreachable):
+        was_connected = self._pool is not None
+        try:
             return self._attempt(work, mine)
+        except _Unreachable:
+            if not was_connected:
+                raise
         # The server was restarted or ended the session: every connection of the old pool is gone.
         return self._attempt(work, mine)
 
@@ -130,31 +136,39 @@ class PostgresPool:
 
     def _ready(self) -> ConnectionPool[Connection]:
         """The pool; where there is none, one is made after a connection of its own has found the server."""
+        refusals = self._refusals
         with self._opening:
             if self._closed:
                 raise _Unreachable from PoolClosed("the store is closed")
             if self._pool is None:
-                options = {"autocommit": True, "connect_timeout": CONNECT_S, "tcp_user_timeout": 5_000}
+                # Those who waited here meanwhile take the same answer, instead of a wait of their own each.
+                if self._refusal is not None and self._refusals != refusals:
+                    raise _Unreachable from self._refusal
                 try:
-                    with psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_S) as connection:
-                        configure(connection)
-                        create_if_absent(connection)
+                    self._pool = self._opened()
                 except psycopg.OperationalError as error:
+                    self._refusals += 1
+                    self._refusal = error
                     raise _Unreachable from error
-                self._pool = ConnectionPool(
-                    self._url,
-                    connection_class=psycopg.Connection[TupleRow],
-                    kwargs=options,
-                    configure=configure,
-                    min_size=0,
-                    max_size=CONNECTIONS,
-                    max_lifetime=RECYCLED_S,
-                    timeout=CONNECT_S,
-                    reconnect_timeout=CONNECT_S,
-                    num_workers=2,
-                    open=True,
-                )
             return self._pool
+
+    def _opened(self) -> ConnectionPool[Connection]:
+        with psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_S) as connection:
+            configure(connection)
+            create_if_absent(connection)
+        return ConnectionPool(
+            self._url,
+            connection_class=psycopg.Connection[TupleRow],
+            kwargs={"autocommit": True, "connect_timeout": CONNECT_S, "tcp_user_timeout": 5_000},
+            configure=configure,
+            min_size=0,
+            max_size=CONNECTIONS,
+            max_lifetime=RECYCLED_S,
+            timeout=CONNECT_S,
+            reconnect_timeout=CONNECT_S,
+            num_workers=2,
+            open=True,
+        )
 
     def _drop(self, pool: ConnectionPool[Connection] | None) -> None:
         with self._opening:

@@ -92,6 +92,9 @@ def create_if_absent(connection: Connection) -> None:
 
 
 def _is_there(connection: Connection) -> bool:
-    # The last of the tables: they are all made in one transaction.
-    row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (f"{SCHEMA}.decisions",)).fetchone()
-    return bool(row and row[0])
+    # The last of the tables: they are all made in one transaction. Read as rows, because looking a name up
+    # (to_regclass) may still answer from before the lock was held.
+    row = connection.execute(
+        "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = %s AND tablename = 'decisions'", (SCHEMA,)
+    ).fetchone()
+    return row is not None

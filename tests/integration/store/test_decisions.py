@@ -2,44 +2,38 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
+from tests.integration.store.conftest import Place
 from tests.unit.cache.samples import CATALOG, Computing, a_key, refused
 from tool_router.cache.assembly import build_decision_cache
-from tool_router.cache.store import DECISIONS_KEPT, DECISIONS_KEPT_S, Store
+from tool_router.cache.store import DECISIONS_KEPT, DECISIONS_KEPT_S
 from tool_router.config import CacheSettings
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store.sqlite3"
-
-
-async def test_a_decision_outlives_the_run(path: Path) -> None:
-    async with Store.open(path) as store:
+async def test_a_decision_outlives_the_run(place: Place) -> None:
+    async with place.open() as store:
         cache = build_decision_cache(CacheSettings(), store)
         async with cache.running():
             await cache.rank(a_key(), CATALOG, Computing())
-    async with Store.open(path) as store:
+    async with place.open() as store:
         cache = build_decision_cache(CacheSettings(), store)
         async with cache.running():
             assert (await cache.rank(a_key(), CATALOG, refused)).cached == "store"
 
 
-async def test_a_decision_is_replaced_and_others_are_absent(path: Path) -> None:
-    async with Store.open(path) as store:
+async def test_a_decision_is_replaced_and_others_are_absent(place: Place) -> None:
+    async with place.open() as store:
         await store.save_decisions({"a": b"one", "b": b"two"})
         await store.save_decisions({"a": b"three"})
         assert [await store.decision(key) for key in "abc"] == [b"three", b"two", None]
 
 
-async def test_an_old_decision_is_a_miss_and_is_deleted_with_the_next_write(path: Path) -> None:
+async def test_an_old_decision_is_a_miss_and_is_deleted_with_the_next_write(place: Place) -> None:
     now = 1e9
-    async with Store.open(path, clock=lambda: now) as store:
+    async with place.open(lambda: now) as store:
         await store.save_decisions({"old": b"1"})
         now += DECISIONS_KEPT_S
         assert await store.decision("old") == b"1"
@@ -51,9 +45,9 @@ async def test_an_old_decision_is_a_miss_and_is_deleted_with_the_next_write(path
         assert await store.decision("new") == b"2"
 
 
-async def test_the_oldest_decisions_beyond_the_bound_are_deleted(path: Path) -> None:
+async def test_the_oldest_decisions_beyond_the_bound_are_deleted(place: Place) -> None:
     now = 1e9
-    async with Store.open(path, clock=lambda: now) as store:
+    async with place.open(lambda: now) as store:
         await store.save_decisions({"first": b"1", "second": b"2"})
         now += 1
         await store.save_decisions({str(number): b"" for number in range(DECISIONS_KEPT - 1)})
