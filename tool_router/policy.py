@@ -64,10 +64,15 @@ class NeedArguments:
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """Several tools may be meant; the caller picks one by name."""
+    """Several tools may be meant, or the likeliest is to be looked at first; the caller picks one by name.
+
+    Attributes:
+        doubt: what speaks against the likeliest one, for people; empty when it is only the scores.
+    """
 
     kind: ClassVar[DecisionKind] = "ambiguous"
     candidates: tuple[Candidate, ...]
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

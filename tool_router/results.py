@@ -153,8 +153,9 @@ def _declined(decision: Confirm) -> CallToolResult:
 def _ambiguous(decision: Ambiguous, task: str, shown: int) -> CallToolResult:
     candidates = decision.candidates[:shown]
     hint = "Call execute_task again with `tool` set to the one that is meant, and its `arguments`."
+    why = decision.doubt or "Not sure enough which tool is meant"
     lines = [
-        "Not sure enough which tool is meant, so nothing was called. Candidates:",
+        f"{why}, so nothing was called. Candidates:",
         *_listing(candidates),
         hint,
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -114,7 +114,7 @@ class Router:
                     )
                     ranking, view = selection.ranking, selection.view
                     ms["rank"] = ranking.elapsed_ms
-                    decision = await self._decide_ranked(request, ranking, ms)
+                    decision = await self._decide_ranked(request, ranking, snapshot.flagged, ms)
         except TimeoutError:
             budget = self._settings.request.budget_s
             late = GatewayTimeout(f"No catalog arrived within {budget:.0f} s.", "Run `tool-router doctor`.")
@@ -200,15 +200,22 @@ class Router:
             await self._keeper.refresh()
         return find(self._keeper.snapshot().catalog, name)
 
-    async def _decide_ranked(self, request: Request, ranking: Ranking, ms: dict[str, float]) -> Decision:
+    async def _decide_ranked(
+        self, request: Request, ranking: Ranking, flagged: Mapping[str, str], ms: dict[str, float]
+    ) -> Decision:
         picked = choose(ranking, self._thresholds)
         if not isinstance(picked, Candidate):
             return picked
+        if (why := flagged.get(picked.tool.id)) is not None:
+            # Its words may have been written to be chosen: only a caller that names it runs it.
+            return Ambiguous(available(ranking), f"{picked.tool.id} is flagged ({why})")
         decision = await self._decide(request, picked.tool, ms)
         if isinstance(decision, NeedArguments) and decision.draft.missing:
             for rival in rivals(ranking, picked):
                 if self._says_all(request, rival.tool):
-                    return Ambiguous(available(ranking))
+                    return Ambiguous(
+                        available(ranking), f"{picked.tool.id} scores best, {rival.tool.id} has all it needs"
+                    )
         return decision
 
     def _says_all(self, request: Request, tool: Tool) -> bool:

@@ -12,7 +12,6 @@ import anyio.abc
 import structlog
 from mcp import MCPError
 from mcp.types import INVALID_PARAMS, METHOD_NOT_FOUND, CallToolResult
-from mcp.types import Tool as WireTool
 
 from service_manager.config import load_services
 from service_manager.errors import (
@@ -26,11 +25,11 @@ from service_manager.errors import (
 from service_manager.install.resolver import PackageResolver
 from service_manager.lock import Lock, load_lock
 from service_manager.manager import ServiceManager
-from service_manager.model import LockedTool, ServiceSpec
+from service_manager.model import ServiceSpec
 from service_manager.needs import unavailable_reason
 from service_manager.paths import packages_dir, services_file
 from service_manager.session import ServiceSession
-from tool_router.catalog.model import Availability, Hints, Tool, tool_id
+from tool_router.catalog.model import Tool
 from tool_router.errors import GatewayError, GatewayRejected, ToolUnavailable, UpstreamFailed
 from tool_router.gateway.protocol import Health, Progress
 
@@ -129,7 +128,7 @@ class EmbeddedGateway:
         reason = unavailable_reason(spec, self._environ)
         locked = self._lock.for_spec(spec)
         if locked is not None:
-            return tuple(_locked_tool(spec.name, tool, reason) for tool in locked.tools)
+            return tuple(locked_tool(spec.name, tool, reason) for tool in locked.tools)
         if reason:
             return ()
         try:
@@ -141,7 +140,7 @@ class EmbeddedGateway:
             return ()
 
     async def _verify(self, name: str) -> None:
-        """Compare what a started service offers with what the lock says; the live list wins from then on."""
+        """Compare what a started service offers with the lock; the live list wins where it differs."""
         try:
             with anyio.fail_after(LIST_S):
                 async with self.manager.lease(name) as session:
@@ -150,12 +149,19 @@ class EmbeddedGateway:
             self._log.debug("service_not_verified", service=name, error=str(error))
             return
         spec = next(spec for spec in self._specs if spec.name == name)
-        locked = self._lock.for_spec(spec)
-        if locked is not None and {tool.name for tool in locked.tools} != {tool.name for tool in live}:
+        entry = self._lock.for_spec(spec)
+        if entry is None:
+            return
+        locked = tuple(locked_tool(name, tool, "") for tool in entry.tools)
+        if same_but_for_words(locked, live):
+            # A person reviewed the lock's words; others, such as the machine's time zone, would look like a
+            # tool that changed.
+            self._live[name] = locked
+        else:
             self._log.warning("service_differs_from_lock", service=name, next_step="service-manager lock")
 
     async def _read(self, name: str, session: ServiceSession) -> tuple[Tool, ...]:
-        live = tuple(_live_tool(name, tool) for tool in await session.list_tools())
+        live = tuple(live_tool(name, tool) for tool in await session.list_tools())
         self._live[name] = live
         return live
 
@@ -189,41 +195,3 @@ def _gateway_error(tool: Tool, error: ServiceManagerError) -> GatewayError:
             failure = UpstreamFailed(error.tried, error.next_step)
             failure.reached_tool = False
             return failure
-
-
-def _locked_tool(server: str, tool: LockedTool, reason: str) -> Tool:
-    return _tool(server, tool.name, tool.title, tool.description, tool.input_schema, tool.annotations, reason)
-
-
-def _live_tool(server: str, tool: WireTool) -> Tool:
-    notes = tool.annotations.model_dump(by_alias=True, exclude_none=True) if tool.annotations else {}
-    title = tool.title or ""
-    return _tool(server, tool.name, title, tool.description or "", tool.input_schema, notes, "")
-
-
-def _tool(
-    server: str,
-    name: str,
-    title: str,
-    description: str,
-    schema: Mapping[str, Any] | bool,
-    notes: Mapping[str, Any],
-    reason: str,
-) -> Tool:
-    return Tool(
-        id=tool_id(server, name),
-        name=name,
-        server=server,
-        title=title,
-        description=description,
-        input_schema=schema,
-        hints=Hints(
-            notes.get("readOnlyHint"),
-            notes.get("destructiveHint"),
-            notes.get("idempotentHint"),
-            notes.get("openWorldHint"),
-        ),
-        call_name=name,
-        availability=Availability.NEEDS if reason else Availability.AVAILABLE,
-        unavailable_reason=reason,
-    )
