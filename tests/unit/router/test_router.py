@@ -102,8 +102,8 @@ async def test_a_clear_task_is_executed_and_its_outcome_recorded() -> None:
 
 async def test_a_tool_that_lacks_arguments_does_not_stand_before_one_that_has_them_all() -> None:
     async with running(policy={"read": 0, "write": 0, "no_match": 1}) as at:
-        plan = await at.plan("what time is it in Asia/Tokyo")
-        result = await at.ask("what time is it in Asia/Tokyo")
+        plan = await at.plan("convert_time or get_current_time in Asia/Tokyo?")
+        result = await at.ask("convert_time or get_current_time in Asia/Tokyo?")
     assert plan.ranking is not None
     assert plan.ranking.candidates[0].tool is CONVERT
     assert status(plan) == "ambiguous"
