@@ -19,13 +19,17 @@ from service_manager.model import Command, LockedTool
 MAX_PAGES = 1_000
 """A paginator that goes on longer never ends."""
 
+NEUTRAL = {"TZ": "UTC", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+"""What a listing is made under: some servers write the machine's time zone or language into their descriptions,
+and a lock is read on other machines."""
+
 
 async def list_tools(name: str, command: Command, log: Path, timeout_s: float) -> tuple[LockedTool, ...]:
     """Start a service over stdio, list its tools, all pages of them, and stop it.
 
     Args:
         name: how the service is called in messages.
-        command: what to run; its `env` is added to what every child inherits.
+        command: what to run; its `env` is added to what every child inherits and to `NEUTRAL`.
         log: a file that gets the service's stderr.
         timeout_s: for start and listing together.
 
@@ -33,7 +37,8 @@ async def list_tools(name: str, command: Command, log: Path, timeout_s: float) -
         ServiceStartFailed: it did not start, did not answer in time, or answered with an error.
     """
     program, *args = command.argv
-    parameters = StdioServerParameters(command=program, args=args, env=dict(command.env), cwd=command.cwd)
+    env = {**NEUTRAL, **command.env}
+    parameters = StdioServerParameters(command=program, args=args, env=env, cwd=command.cwd)
     try:
         with log.open("w", encoding="utf-8") as stderr, anyio.fail_after(timeout_s):
             async with Client(stdio_client(parameters, errlog=stderr)) as client:

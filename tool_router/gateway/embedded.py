@@ -31,6 +31,7 @@ from service_manager.paths import packages_dir, services_file
 from service_manager.session import ServiceSession
 from tool_router.catalog.model import Tool
 from tool_router.errors import GatewayError, GatewayRejected, ToolUnavailable, UpstreamFailed
+from tool_router.gateway.embedded_tools import live_tool, locked_tool, same_but_for_words
 from tool_router.gateway.protocol import Health, Progress
 
 LIST_S = 30.0

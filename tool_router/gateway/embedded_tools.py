@@ -1,4 +1,4 @@
-"""Tools of embedded services: as the lock has them, as a running service lists them, and how the two compare."""
+"""Tools of embedded services: as the lock has them, as a running service lists them; how they compare."""
 
 from __future__ import annotations
 
