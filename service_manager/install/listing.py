@@ -20,8 +20,8 @@ MAX_PAGES = 1_000
 """A paginator that goes on longer never ends."""
 
 NEUTRAL = {"TZ": "UTC", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
-"""What a listing is made under: some servers write the machine's time zone or language into their descriptions,
-and a lock is read on other machines."""
+"""What a listing is made under: some servers write the machine's time zone or language into their
+descriptions, and a lock is read on other machines."""
 
 
 async def list_tools(name: str, command: Command, log: Path, timeout_s: float) -> tuple[LockedTool, ...]:

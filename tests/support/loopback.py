@@ -137,8 +137,8 @@ class Loopback:
 async def serve(app: ASGIApp, port: int = 0) -> AsyncGenerator[Loopback]:
     """Serve an application until the block is left; 0 takes a free port."""
     listener = socket.create_server(("127.0.0.1", port))
-    # asyncio does that for sockets that name their protocol, which those of create_server do not; without it an
-    # answer in two writes waits for the client's delayed acknowledgement, 40 ms. Accepted sockets inherit it.
+    # asyncio does that for sockets that name their protocol, which those of create_server do not. Without it
+    # an answer in two writes waits for the client's delayed acknowledgement, 40 ms. Accepted sockets inherit.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(app, log_config=None, log_level="critical", timeout_graceful_shutdown=0)
     server = uvicorn.Server(config)
