@@ -11,7 +11,7 @@ import anyio
 
 from tool_router.balance.breaker import BreakerSettings
 from tool_router.balance.guard import GuardedGateway
-from tool_router.cache.assembly import build_decision_cache
+from tool_router.cache.assembly import build_decision_cache, open_store
 from tool_router.cache.store import Store
 from tool_router.catalog.describe import describe
 from tool_router.catalog.keeper import CatalogKeeper
@@ -19,7 +19,6 @@ from tool_router.catalog.model import Catalog
 from tool_router.config import Settings
 from tool_router.errors import ConfigError
 from tool_router.gateway.protocol import Gateway
-from tool_router.location import store_path
 from tool_router.router import Router
 from tool_router.selector import Selector
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from tool_router.ai.assembly import Models
     from tool_router.ai.relevance import EmbedRelevance
     from tool_router.learning.recorder import Recorder
+    from tool_router.learning.warming import Warmer
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ async def open_app(
             ),
         )
         await stack.enter_async_context(guarded.open())
-        store = await stack.enter_async_context(Store.open(store_path(settings, environ)))
+        store = await stack.enter_async_context(open_store(settings, environ))
         models = _relevance(settings, store, environ)
         relevance = models.relevance if models else None
         if models is not None:
@@ -105,7 +105,11 @@ async def open_app(
         await stack.enter_async_context(decisions.running())
         selector = Selector(settings, relevance, models.judge if models else None, recorder, decisions)
         values = models.values if models else None
-        router = Router(settings, keeper, selector, guarded, recorder, values)
+        warmer = None
+        if recorder is not None and settings.learning.warming:
+            warmer = _warmer(selector, keeper, settings.request.budget_s)
+            tasks.start_soon(warmer.run, store, guarded.key)
+        router = Router(settings, keeper, selector, guarded, recorder, values, warmer)
         yield AppContext(settings, router, keeper, guarded, store, relevance, services, models, recorder)
 
 
@@ -163,6 +167,16 @@ def _recorder(settings: Settings, store: Store, source: str, environ: Mapping[st
     index = AffinityIndex(half_life_s=settings.learning.half_life_days * 86_400)
     redact = Redactor(secret_values(environ)).text
     return Recorder(store, source, index=index, redact=redact, categories=settings.learning.categories)
+
+
+def _warmer(selector: Selector, keeper: CatalogKeeper, budget_s: float) -> Warmer:
+    from tool_router.learning.successors import Successors
+    from tool_router.learning.warming import Warmer
+
+    async def rank(task: str) -> None:
+        await selector.rank(keeper.snapshot(), task, "", budget_s)
+
+    return Warmer(rank, Successors())
 
 
 def _relevance(settings: Settings, store: Store, environ: Mapping[str, str]) -> Models | None:

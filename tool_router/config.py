@@ -188,6 +188,9 @@ class LearningSettings(_Section):
     categories: bool = Field(
         default=True, description="Whether an outcome counts less for a task of another category."
     )
+    warming: bool = Field(
+        default=True, description="Whether the tasks most likely to follow are ranked ahead in idle time."
+    )
 
 
 class PolicySettings(_Section):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from tool_router.args.complete import ValueModel
     from tool_router.catalog.keeper import CatalogKeeper, Snapshot
     from tool_router.learning.recorder import Recorder
+    from tool_router.learning.warming import Warmer
     from tool_router.selector import Selector
 
 REFRESH_FOR_NAME_S = 5.0
@@ -64,6 +66,7 @@ class Router:
         gateway: calls tools; guarded by breakers and a deadline.
         recorder: is told what became of each call; None where nothing is learned.
         values: finds arguments that no rule found; None leaves them missing.
+        warmer: is told when requests come and go; None where nothing is warmed.
         clock: monotonic seconds.
         now: the person's wall clock, which "tomorrow" is read by.
     """
@@ -76,6 +79,7 @@ class Router:
         gateway: Gateway,
         recorder: Recorder | None = None,
         values: ValueModel | None = None,
+        warmer: Warmer | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = _local_time,
     ) -> None:
@@ -85,6 +89,7 @@ class Router:
         self._gateway = gateway
         self._recorder = recorder
         self._values = values
+        self._warmer = warmer
         self._clock = clock
         self._now = now
         policy = settings.policy
@@ -96,6 +101,14 @@ class Router:
 
     async def plan(self, request: Request) -> Plan:
         """Find the tool, build its arguments and decide; nothing is called."""
+        with self._busy(request.task):
+            return await self._planned(request)
+
+    def _busy(self, task: str = "") -> AbstractContextManager[None]:
+        """Keeps idle work out of the way of a request."""
+        return nullcontext() if self._warmer is None else self._warmer.request(task)
+
+    async def _planned(self, request: Request) -> Plan:
         started = self._clock()
         ms: dict[str, float] = {}
         named = secrets.token_hex(4)
@@ -158,7 +171,7 @@ class Router:
             return self._finish(plan, result, status, started)
         left_s = max(0.0, self._settings.request.budget_s - plan.spent_s)
         try:
-            with anyio.fail_after(left_s):
+            with self._busy(), anyio.fail_after(left_s):
                 result = await self._gateway.call(decision.tool, decision.draft.arguments, progress)
         except TimeoutError:
             late = GatewayTimeout(

@@ -1,13 +1,27 @@
-"""Puts the decision cache together from the settings."""
+"""Puts the store and the decision cache together from the settings."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 
 import structlog
 
 from tool_router.cache.decision import DecisionCache
 from tool_router.cache.row_tier import DecisionRows, RowTier
+from tool_router.cache.store import Store
 from tool_router.cache.tier import MemoryTier, Tier
-from tool_router.config import CacheSettings
+from tool_router.config import CacheSettings, Settings
+from tool_router.location import store_path
+
+
+def open_store(settings: Settings, environ: Mapping[str, str]) -> AbstractAsyncContextManager[Store]:
+    """The store the settings name; it is opened with its first use.
+
+    Raises:
+        ConfigError: when entered: PostgreSQL is asked for and can't be used.
+    """
+    return Store.open(store_path(settings, environ), url=settings.store.url.get_secret_value())
 
 
 def build_decision_cache(settings: CacheSettings, rows: DecisionRows | None) -> DecisionCache:

@@ -16,7 +16,7 @@ from service_manager.errors import ServiceManagerError
 from service_manager.needs import unavailable_reason
 from service_manager.paths import services_file
 from tool_router.app import build_gateway, token
-from tool_router.cache.store import Store
+from tool_router.cache.assembly import open_store
 from tool_router.cli.pins import look, rows_of
 from tool_router.cli.run import FAILED, AsJson, Config, print_json
 from tool_router.config import Settings, load_settings, settings_file
@@ -151,7 +151,7 @@ def _store(settings: Settings) -> Finding:
 async def _pins(settings: Settings) -> list[Finding]:
     """The tools whose words a person should look at, in the catalog that was read last."""
     try:
-        async with Store.open(store_path(settings, os.environ)) as store:
+        async with open_store(settings, os.environ) as store:
             reviewed = await look(settings, store)
     except StoreError as error:
         return [Finding("tools", "warn", error.tried, error.next_step)]

@@ -90,14 +90,13 @@ def eval_command(
 async def _cosines(sets: Sequence[DataSet], settings: Settings) -> list[Cosines]:
     """The vectors of every set from the settings' provider; the store keeps those of tools."""
     from tool_router.ai.assembly import build_provider
-    from tool_router.cache.store import Store
+    from tool_router.cache.assembly import open_store
     from tool_router.evaluation.relevance import SetEmbedder
-    from tool_router.location import store_path
 
     provider = build_provider(settings, os.environ)
     try:
         model = await provider.embedding_model()
-        async with Store.open(store_path(settings, os.environ)) as store:
+        async with open_store(settings, os.environ) as store:
             embedder = SetEmbedder(provider, model, store)
             found: list[Cosines] = []
             for data in sets:

@@ -9,13 +9,13 @@ from typing import Annotated
 import anyio
 import typer
 
-from tool_router.cache.store import Store
+from tool_router.cache.assembly import open_store
 from tool_router.cli.run import FAILED, WRONG_USE, AsJson, Config, fail, print_json, settings_or_exit
 from tool_router.config import Settings
 from tool_router.errors import StoreError, ToolRouterError
 from tool_router.learning.outcome import Outcome, Verdict
 from tool_router.learning.recorder import OutcomeStore
-from tool_router.location import gateway_key, store_path
+from tool_router.location import gateway_key
 
 LATEST = 1_000
 
@@ -60,7 +60,7 @@ def feedback(
 
 
 async def _judge(settings: Settings, opinion: Opinion, decision: str | None) -> Outcome | None:
-    async with Store.open(store_path(settings, os.environ)) as store:
+    async with open_store(settings, os.environ) as store:
         return await judge(store, gateway_key(settings, os.environ), Verdict(opinion.value), decision)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 import anyio
 import typer
 
+from tool_router.cache.assembly import open_store
 from tool_router.cache.store import Store
 from tool_router.catalog.find import find
 from tool_router.catalog.model import Catalog
@@ -20,7 +21,7 @@ from tool_router.catalog.untrusted import plain
 from tool_router.cli.run import FAILED, WRONG_USE, AsJson, Config, fail, print_json, settings_or_exit
 from tool_router.config import Settings
 from tool_router.errors import AmbiguousTool, StoreError, ToolRouterError, UnknownTool
-from tool_router.location import gateway_key, store_path
+from tool_router.location import gateway_key
 
 T = TypeVar("T")
 
@@ -125,7 +126,7 @@ def _with_store(config: Any, work: Callable[[Settings, Store], Awaitable[T]]) ->
 
     async def main() -> T | ToolRouterError:
         try:
-            async with Store.open(store_path(settings, os.environ)) as store:
+            async with open_store(settings, os.environ) as store:
                 return await work(settings, store)
         except (UnknownTool, AmbiguousTool, StoreError) as error:
             return error

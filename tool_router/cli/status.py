@@ -13,11 +13,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tool_router.cache.assembly import open_store
 from tool_router.cache.store import Store
 from tool_router.cli.run import FAILED, AsJson, Config, fail, print_json, settings_or_exit
 from tool_router.config import Settings
 from tool_router.errors import ProviderError, StoreError
-from tool_router.location import gateway_key, store_path
+from tool_router.location import gateway_key
 
 OUTCOMES_READ = 10_000
 
@@ -95,7 +96,7 @@ def _ago(seconds: float) -> str:
 
 async def _read(settings: Settings) -> Status:
     source = gateway_key(settings, os.environ)
-    async with Store.open(store_path(settings, os.environ)) as store:
+    async with open_store(settings, os.environ) as store:
         catalog = await store.load_catalog(source)
         outcomes = await store.outcomes(source, OUTCOMES_READ)
         vectors = await _vectors(settings, store, catalog)

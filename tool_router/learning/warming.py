@@ -11,7 +11,8 @@ import anyio
 import structlog
 from cachetools import TTLCache
 
-from tool_router.errors import ToolRouterError
+from tool_router.errors import StoreError, ToolRouterError
+from tool_router.learning.recorder import OutcomeStore
 from tool_router.learning.successors import Successors
 
 QUIET_S = 0.5
@@ -22,6 +23,8 @@ BUDGET_S = 5.0
 """Longest all of them together may take."""
 AGAIN_S = 240.0
 """A task is not ranked ahead again within this time: its decision is still in memory."""
+HISTORY = 2_000
+"""Outcomes of earlier runs that are learned from."""
 LEAST_CHANCE = 0.05
 """A task less likely than this is not worth the work."""
 
@@ -93,8 +96,18 @@ class Warmer:
             if not self._under_way:
                 self._asked.set()
 
-    async def run(self) -> None:
-        """Warm after each burst of requests, until cancelled."""
+    async def run(self, store: OutcomeStore | None = None, source: str = "") -> None:
+        """Warm after each burst of requests, until cancelled.
+
+        Args:
+            store: holds what followed what in earlier runs; None knows only this one.
+            source: the gateway whose outcomes count.
+        """
+        if store is not None:
+            try:
+                self._successors.learn(await store.outcomes(source, HISTORY))
+            except StoreError as error:
+                self._log.debug("history_not_read", reason=str(error))
         while True:
             await self._asked.wait()
             self._asked = anyio.Event()
