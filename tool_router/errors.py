@@ -185,14 +185,18 @@ class BreakerOpen(GatewayError):
     Attributes:
         keys: the breaker keys that refused, e.g. ``("target:main", "tool:time::convert_time")``.
         retry_after_s: seconds until all of them may admit a call.
+        last: what the last failed call met, one sentence; empty when that is not known.
     """
 
     reached_tool = False
 
-    def __init__(self, keys: Sequence[str], retry_after_s: float) -> None:
+    def __init__(self, keys: Sequence[str], retry_after_s: float, last: str = "") -> None:
+        what = ", ".join(key.replace(":", " ", 1) for key in keys)
+        said = f" The last call: {last}" if last else ""
         super().__init__(
-            f"Not called: {', '.join(keys)} failed repeatedly, or asked for a pause.",
-            f"It is tried again in {retry_after_s:.0f} s.",
+            f"Not called: {what} failed repeatedly, or asked for a pause.{said}",
+            f"It is tried again in {max(retry_after_s, 1):.0f} s.",
         )
         self.keys = tuple(keys)
         self.retry_after_s = retry_after_s
+        self.last = last

@@ -98,7 +98,7 @@ class LazyApp:
 
     async def _serve(self, tasks: anyio.abc.TaskGroup) -> None:
         from tool_router.app import open_app
-        from tool_router.config import load_settings
+        from tool_router.config_file import load_settings
         from tool_router.telemetry.log import configure
 
         settings = load_settings(environ=self._environ)
@@ -118,7 +118,7 @@ class LazyApp:
         """The text the last run left in the store; None when there is none or the settings are broken."""
         from service_manager.errors import ServiceManagerError
         from tool_router.cache.startup import read_description
-        from tool_router.config import load_settings
+        from tool_router.config_file import load_settings
         from tool_router.errors import ToolRouterError
         from tool_router.location import gateway_key, store_path
 

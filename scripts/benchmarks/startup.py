@@ -20,7 +20,7 @@ import anyio
 from tool_router.cache.store import Store
 from tool_router.catalog.describe import describe
 from tool_router.catalog.model import Catalog, Tool
-from tool_router.config import load_settings
+from tool_router.config_file import load_settings
 from tool_router.evaluation.sample_catalog import read_catalog, sample_catalog
 from tool_router.install.launch import own_command
 from tool_router.location import gateway_key, store_path

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from service_manager.config import DATA_VARIABLE, SOURCES
 from service_manager.entry import ServiceEntry
 from service_manager.paths import HOME_VARIABLE, SERVICES_VARIABLE
-from tool_router.config import ENVIRONMENT, Settings
+from tool_router.config import Settings
+from tool_router.config_file import ENVIRONMENT
 
 PAGE = "docs/configuration.md"
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import anyio
 import anyio.lowlevel
 import structlog
+from cachetools import LRUCache
 from mcp.types import CallToolResult
 
 from tool_router.balance.breaker import Breaker, BreakerSettings, Clock, State, Transition, admit_all
@@ -72,6 +73,7 @@ class GuardedGateway:
         self._clock = clock
         self._draw = draw
         self._breakers = BreakerRegistry(self._make_breaker, capacity)
+        self._met: LRUCache[str, str] = LRUCache(capacity)
         self._log = structlog.get_logger()
 
     def open(self) -> AbstractAsyncContextManager[None]:
@@ -180,6 +182,7 @@ class GuardedGateway:
             raise GatewayTimeout(f"{subject} did not answer within {limit_s:.1f} s.", advice)
         except GatewayError as error:
             record_failure(keys, permits, error)
+            self._remember(keys, error)
             if isinstance(error, GatewayBusy):
                 self._rest(keys.by_scope["target"], error.retry_after_s)
             raise
@@ -194,8 +197,16 @@ class GuardedGateway:
         permits = {name: permit for name, permit in admitted.items() if isinstance(permit, Permit)}
         refusals = {name: one.retry_after_s for name, one in admitted.items() if not isinstance(one, Permit)}
         if refusals:
-            raise BreakerOpen(tuple(refusals), max(refusals.values()))
+            last = next((self._met[name] for name in refusals if name in self._met), "")
+            raise BreakerOpen(tuple(refusals), max(refusals.values()), last)
         return permits
+
+    def _remember(self, keys: CallKeys, error: GatewayError) -> None:
+        """Keep what was met, for those who are refused because of it."""
+        scopes = ("target",) if isinstance(error, GatewayBusy) else error.counts_against
+        for scope in scopes:
+            if name := keys.by_scope.get(scope):
+                self._met[name] = error.tried
 
     def _rest(self, key: str, retry_after_s: float) -> None:
         self._breakers.get(key).rest(self._clock() + retry_after_s)

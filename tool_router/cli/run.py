@@ -14,7 +14,8 @@ import typer
 
 from service_manager.errors import ServiceManagerError
 from tool_router.app import AppContext, open_app
-from tool_router.config import Settings, load_settings
+from tool_router.config import Settings
+from tool_router.config_file import load_settings
 from tool_router.errors import ToolRouterError
 from tool_router.telemetry.log import configure
 

@@ -208,7 +208,7 @@ def not_json(body: bytes, content_type: str, asked: Asked) -> GatewayProtocolErr
             f"{asked.what} was answered with nothing.", f"Check {asked.setting} and the gateway's log."
         )
     return GatewayProtocolError(
-        f"{asked.what} was answered with {len(body)} bytes that are no JSON: {body_says(body)}",
+        f"{asked.what} was answered with {len(body)} bytes that are no JSON ({_sample(body)}).",
         f"The answer was cut off, or another program listens there: check {asked.setting}.",
     )
 
@@ -230,7 +230,17 @@ def body_says(body: bytes) -> str:
         value: Any = json.loads(text)
     except (ValueError, RecursionError):
         return one_line(text)
-    return one_line(_message_in(value) or text)
+    return one_line(_message_in(value) or (text if value else ""))
+
+
+def _sample(body: bytes) -> str:
+    """The beginning of a body as a message can hold it: text, or that it is none."""
+    text = body[:4096].decode(errors="replace")
+    strange = sum(not (char.isprintable() or char.isspace()) or char == "\ufffd" for char in text)
+    if strange * 10 > len(text):
+        return "binary"
+    line = one_line(text)
+    return line if len(line) <= _SAMPLE_CHARS else f"{line[: _SAMPLE_CHARS - 1]}…"
 
 
 def _message_in(value: object, depth: int = 3) -> str:

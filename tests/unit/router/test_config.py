@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from tool_router.config import Settings, load_settings
+from tool_router.config import Settings
+from tool_router.config_file import load_settings
 from tool_router.errors import ConfigError
 
 REPOSITORY = Path(__file__).parents[3]
