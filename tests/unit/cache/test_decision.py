@@ -126,7 +126,8 @@ async def test_the_first_hit_wins_and_the_slower_lookup_is_cancelled(slow: str) 
         await filling.flush()
         tier.release = held
     cache = DecisionCache(MemoryTier(TTL_S), list(tiers.values()), lookup_s=60)
-    answered = await cache.rank(a_key(), CATALOG, refused)
+    with anyio.fail_after(5):
+        answered = await cache.rank(a_key(), CATALOG, refused)
     assert answered.cached == ({"redis", "store"} - {slow}).pop()
     assert tiers[slow].cancelled
 
