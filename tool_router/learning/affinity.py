@@ -7,7 +7,7 @@ its task is, and a task without similar ones changes nothing.
 
 from __future__ import annotations
 
-from collections import Counter
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -64,7 +64,7 @@ class AffinityIndex:
         self._vectors = np.zeros((0, 0), np.float32)
         self._at = np.zeros(0, np.float64)
         self._verdicts: list[Verdict] = []
-        self._counts: Counter[Verdict] = Counter()
+        self._revision = 0
         self._tools: list[str] = []
         self._categories: list[str] = []
         self._places: dict[str, int] = {}
@@ -76,8 +76,8 @@ class AffinityIndex:
 
     @property
     def revision(self) -> str:
-        """Changes with every verdict that says more than that a call went well."""
-        return "-".join(str(self._counts[verdict]) for verdict in Verdict if verdict is not Verdict.SUCCEEDED)
+        """Changes with every verdict that says more than that a call went well; equal for equal verdicts."""
+        return f"{self._revision:016x}"
 
     def add(self, outcome: Outcome, view: TaskView) -> None:
         """Remember an outcome; one with a known id replaces it."""
@@ -150,18 +150,18 @@ class AffinityIndex:
             self._tools.append("")
             self._categories.append("")
             self._verdicts.append(Verdict.SUCCEEDED)
-            self._counts[Verdict.SUCCEEDED] += 1
         else:
             place = self._next
             self._next = (self._next + 1) % self._capacity
+            self._set_verdict(place, Verdict.SUCCEEDED)
             del self._places[self._ids[place]]
             self._ids[place] = outcome_id
         self._places[outcome_id] = place
         return place
 
     def _set_verdict(self, place: int, verdict: Verdict) -> None:
-        self._counts[self._verdicts[place]] -= 1
-        self._counts[verdict] += 1
+        # Exclusive or: the order in which verdicts became known does not matter, and each can be taken out.
+        self._revision ^= _mark(self._ids[place], self._verdicts[place]) ^ _mark(self._ids[place], verdict)
         self._verdicts[place] = verdict
 
     def _grow(self, least: int) -> None:
@@ -178,6 +178,13 @@ class AffinityIndex:
             self._vectors = np.zeros((len(self._at), len(vector)), np.float32)
         if self._vectors.shape[1]:
             self._vectors[place] = 0.0 if vector is None else vector
+
+
+def _mark(outcome_id: str, verdict: Verdict) -> int:
+    """A number for a verdict; 0 for one that says no more than that a call went well."""
+    if verdict is Verdict.SUCCEEDED:
+        return 0
+    return int.from_bytes(hashlib.blake2b(f"{outcome_id} {verdict}".encode(), digest_size=8).digest())
 
 
 def _resized(matrix: Floats, rows: int) -> Floats:

@@ -120,3 +120,18 @@ def test_affinities_stay_between_minus_one_and_one(items: list[tuple[str, str, V
         index.add(outcome(f"{tool}{task}", task, tool, verdict), view(task))
     assert len(index) <= 7
     assert all(-1 <= lift <= 1 for lift in index.affinities(view("x y z"), NOW).values())
+
+
+def test_the_revision_tells_verdicts_apart_and_not_their_order() -> None:
+    good, bad = outcome("1", "x", "a"), outcome("2", "y", "b", Verdict.BAD)
+    assert remembering(good, bad).revision == remembering(bad, good).revision
+    assert remembering(good).revision != remembering(bad).revision
+    plain = outcome("3", "z", "c", Verdict.SUCCEEDED)
+    assert remembering(good, plain).revision == remembering(good).revision
+
+
+def test_what_is_forgotten_leaves_the_revision() -> None:
+    index = AffinityIndex(capacity=1)
+    index.add(outcome("1", "x", "a"), view("x"))
+    index.add(outcome("2", "y", "b", Verdict.BAD), view("y"))
+    assert index.revision == remembering(outcome("2", "y", "b", Verdict.BAD)).revision
