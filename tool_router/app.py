@@ -12,6 +12,7 @@ import anyio
 from tool_router.balance.breaker import BreakerSettings
 from tool_router.balance.guard import GuardedGateway
 from tool_router.cache.assembly import build_decision_cache, open_store
+from tool_router.cache.decision import DecisionCache
 from tool_router.cache.store import Store
 from tool_router.catalog.describe import describe
 from tool_router.catalog.keeper import CatalogKeeper
@@ -41,8 +42,10 @@ class AppContext:
     store: Store
     relevance: EmbedRelevance | None
     services: ServiceManager | None
-    models: Models | None = None
-    recorder: Recorder | None = None
+    models: Models | None
+    recorder: Recorder | None
+    decisions: DecisionCache
+    warmer: Warmer | None
 
 
 DescriptionChanged = Callable[[str], None]
@@ -110,7 +113,19 @@ async def open_app(
             warmer = _warmer(selector, keeper, settings.request.budget_s)
             tasks.start_soon(warmer.run, store, guarded.key)
         router = Router(settings, keeper, selector, guarded, recorder, values, warmer)
-        yield AppContext(settings, router, keeper, guarded, store, relevance, services, models, recorder)
+        yield AppContext(
+            settings,
+            router,
+            keeper,
+            guarded,
+            store,
+            relevance,
+            services,
+            models,
+            recorder,
+            decisions,
+            warmer,
+        )
 
 
 def build_gateway(settings: Settings, environ: Mapping[str, str]) -> tuple[Gateway, ServiceManager | None]:
