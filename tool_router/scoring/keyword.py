@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,8 +62,12 @@ FUZZY_CUTOFF = 84.0
 
 OTHER_ACTION = 0.9
 """Factor for a tool whose name opens with another kind of action than the task: deleting is not listing."""
+DEPRECATED = 0.8
+"""Factor for a tool whose description says that it is deprecated: its successor is usually there as well."""
 KNEE = 0.7
 """The sum from which on scores are squashed: bonuses may lift it above 1."""
+
+_DEPRECATED = re.compile(r"\bdeprecated\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +82,7 @@ class KeywordIndex:
         vocabulary: the terms an unknown word may be taken for.
         glued: for two neighbouring words of a name, written as one, their terms.
         mentions: where names of tools and servers are found.
+        deprecated: which tools say that they are.
         actions: for each tool the kind of action its name opens with; 0 when it names none.
     """
 
@@ -88,6 +94,7 @@ class KeywordIndex:
     glued: Mapping[str, tuple[str, ...]]
     mentions: Mentions
     actions: NDArray[np.int8]
+    deprecated: NDArray[np.bool_]
 
     @classmethod
     def build(cls, tools: Sequence[Tool]) -> KeywordIndex:
@@ -121,7 +128,15 @@ class KeywordIndex:
         unseen = float(np.log1p((size + 0.5) / 0.5))
         actions = np.array([_action(terms(tool.name)[:3]) for tool in tools], np.int8)
         return cls(
-            size, postings, idf, unseen, vocabulary, _glued(tools), Mentions.build(tools, idf), actions
+            size,
+            postings,
+            idf,
+            unseen,
+            vocabulary,
+            _glued(tools),
+            Mentions.build(tools, idf),
+            actions,
+            np.array([bool(_DEPRECATED.search(text.description)) for text in texts], np.bool_),
         )
 
     def scores(self, task: str, context: str = "") -> Floats:
@@ -150,6 +165,7 @@ class KeywordIndex:
             totals[positions] += bonus
         if action := _action(said):
             totals[(self.actions != action) & (self.actions != 0)] *= OTHER_ACTION
+        totals[self.deprecated] *= DEPRECATED
         return _squashed(totals)
 
     def names(self, task: str, position: int) -> bool:

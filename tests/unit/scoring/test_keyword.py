@@ -88,3 +88,12 @@ def test_a_name_is_recognised_where_the_task_spells_it() -> None:
     assert INDEX.names("please use fetch_url", 5)
     assert INDEX.names("on Slack", 3)
     assert not INDEX.names("please do something", 5)
+
+
+def test_a_deprecated_tool_stands_behind_its_successor() -> None:
+    tools = (
+        tool("read_file", "Read a file as text. DEPRECATED: use read_text_file"),
+        tool("read_text_file", "Read a file as text"),
+    )
+    old, new = KeywordIndex.build(tools).scores("read the file notes.txt")
+    assert new > old
