@@ -192,7 +192,7 @@ class BreakerOpen(GatewayError):
 
     def __init__(self, keys: Sequence[str], retry_after_s: float, last: str = "") -> None:
         what = ", ".join(key.replace(":", " ", 1) for key in keys)
-        said = f" The last call: {last}" if last else ""
+        said = f" The last call: {last.rstrip('.')}." if last else ""
         super().__init__(
             f"Not called: {what} failed repeatedly, or asked for a pause.{said}",
             f"It is tried again in {max(retry_after_s, 1):.0f} s.",

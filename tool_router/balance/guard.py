@@ -203,9 +203,9 @@ class GuardedGateway:
 
     def _remember(self, keys: CallKeys, error: GatewayError) -> None:
         """Keep what was met, for those who are refused because of it."""
-        scopes = ("target",) if isinstance(error, GatewayBusy) else error.counts_against
-        for scope in scopes:
-            if name := keys.by_scope.get(scope):
+        counted = {"target"} if isinstance(error, GatewayBusy) else error.counts_against
+        for scope, name in keys.by_scope.items():
+            if scope in counted:
                 self._met[name] = error.tried
 
     def _rest(self, key: str, retry_after_s: float) -> None:

@@ -33,6 +33,7 @@ MAX_RETRY_AFTER_S = 24 * 3600.0
 """A longer `Retry-After` is a mistake (milliseconds, another year's date) and must not lose the gateway."""
 
 _SHOWN_CHARS = 200
+_SAMPLE_CHARS = 60
 
 
 class Trouble(Enum):
