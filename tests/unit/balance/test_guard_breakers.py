@@ -265,8 +265,8 @@ async def test_a_refusal_names_every_key_and_the_last_time(clock: ManualClock) -
     assert error.retry_after_s == pytest.approx(30.0)
     assert not error.reached_tool
     assert str(error) == (
-        "Not called: service time, tool time::a failed repeatedly, or asked for a pause. The last call: died. "
-        "It is tried again in 30 s."
+        "Not called: service time, tool time::a failed repeatedly, or asked for a pause. "
+        "The last call: died. It is tried again in 30 s."
     )
 
 
