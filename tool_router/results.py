@@ -111,7 +111,7 @@ def _need_arguments(decision: NeedArguments, task: str) -> CallToolResult:
     lines = [f"{tool.id} fits the task, but it was not called yet."]
     if draft.missing:
         lines.append(f"Missing: {', '.join(draft.missing)}.")
-    lines += [f"Not valid: {item.path or '/'}: {item.message}." for item in draft.invalid]
+    lines += [f"Not valid: {item.path or '/'}: {_ended(item.message)}" for item in draft.invalid]
     lines += [f"Not clear: {doubt}" for doubt in draft.doubts]
     hint = "Call execute_task again with this `tool` and complete `arguments`."
     content = Unfinished(
@@ -177,6 +177,9 @@ def _no_match(decision: NoMatch, task: str, shown: int) -> CallToolResult:
         hint = "Make it available as described, or name another tool in `tool`."
     elif not task.strip():
         first, hint = "The task is empty, so nothing was called.", "Say in `task` what should be done."
+    elif not candidates:
+        first = "There are no tools to choose from, so nothing was called."
+        hint = "Run `tool-router doctor`: it says what the gateway lists and why."
     else:
         first = "No tool of the catalog fits this task, so nothing was called."
         hint = "Say the task in other words, name a tool in `tool`, or do it without a tool."
@@ -216,6 +219,10 @@ def _candidates(candidates: Iterable[Candidate]) -> list[dict[str, Any]]:
 def _first_line(description: str) -> str:
     line = " ".join(description.split())
     return line if len(line) <= DESCRIPTION_LIMIT else f"{line[: DESCRIPTION_LIMIT - 1]}…"
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
 
 
 def _compact(value: object) -> str:

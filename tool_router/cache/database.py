@@ -16,6 +16,7 @@ from typing import TypeVar
 import structlog
 
 from tool_router.cache import schema
+from tool_router.cache.set_aside import file_id, set_aside, supersede
 from tool_router.errors import StoreError
 
 T = TypeVar("T")
@@ -23,7 +24,6 @@ T = TypeVar("T")
 _BUSY_TIMEOUT_S = 2.0
 """How long a write waits for another router's write; a write here takes milliseconds."""
 
-_CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _UNWRITABLE = frozenset(
     {
         sqlite3.SQLITE_FULL,
@@ -56,15 +56,17 @@ class Database:
         """Do some work on the connection; repeat it once on a rebuilt file, or in memory.
 
         Raises:
-            StoreError: it failed for another reason (locked by another process, out of memory).
+            StoreError: it failed for another reason (locked by another process, text that is no Unicode).
         """
         try:
             return work(self._connect())
         except sqlite3.Error as error:
             self._recover(error)
+        except UnicodeError as error:
+            raise StoreError(f"The store {self._path or 'in memory'} failed: {error}.") from error
         try:
             return work(self._connect())
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             raise StoreError(f"The store {self._path or 'in memory'} failed: {error}.") from error
 
     def close(self) -> None:
@@ -76,14 +78,14 @@ class Database:
 
     def _recover(self, error: sqlite3.Error) -> None:
         """Make a second attempt worthwhile, or raise."""
-        code = _primary_code(error)
-        if self._path is not None and code in _CORRUPT:
+        code = schema.primary_code(error)
+        if self._path is not None and code in schema.CORRUPT:
             self.close()
             try:
                 with _opening(self._path):
                     # Another router may have rebuilt it meanwhile: only the file that failed is set aside.
-                    if _file_id(self._path) == self._file_id:
-                        _set_aside(self._path, "corrupt", str(error))
+                    if file_id(self._path) == self._file_id:
+                        set_aside(self._path, "corrupt", str(error))
             except OSError as cause:
                 self._use_memory(f"{error}; {cause}", copy=False)
         elif self._path is not None and code in _UNWRITABLE:
@@ -97,7 +99,7 @@ class Database:
                 self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 with _opening(self._path):
                     self._connection = _open_file(self._path)
-                    self._file_id = _file_id(self._path)
+                    self._file_id = file_id(self._path)
             except _Foreign as error:
                 self._use_memory(str(error), copy=False)
             except OSError as error:
@@ -121,21 +123,15 @@ class Database:
         )
 
 
-def _primary_code(error: sqlite3.Error) -> int:
-    """SQLite's primary result code; -1 for what Python's own module raised."""
-    code: int = getattr(error, "sqlite_errorcode", -1)
-    return code & 0xFF if code >= 0 else code
-
-
-def _raw(target: str, *, uri: bool = False) -> sqlite3.Connection:
+def _raw(target: str) -> sqlite3.Connection:
     # One worker thread at a time uses it, though not always the same one.
     return sqlite3.connect(
-        target, uri=uri, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        target, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
     )
 
 
 def _open_memory() -> sqlite3.Connection:
-    connection = _raw(":memory:", uri=False)
+    connection = _raw("file::memory:")
     schema.create(connection)
     return connection
 
@@ -147,13 +143,9 @@ def _open_file(path: Path) -> sqlite3.Connection:
         _Foreign: it belongs to another program.
         sqlite3.Error: it can't be opened or written.
     """
-    connection = _raw(str(path))
+    connection = _raw(path.absolute().as_uri())
     try:
-        problem = _problem(connection)
-        if problem:
-            connection.close()
-            _set_aside(path, *problem)
-            connection = _raw(str(path))
+        connection = _usable(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         if schema.is_empty(connection):
@@ -164,40 +156,41 @@ def _open_file(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _problem(connection: sqlite3.Connection) -> tuple[str, str] | None:
-    """Why the file must be set aside (a suffix and a reason), or None when it can be used.
+def _usable(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    """The connection, or one to a new file when this one is damaged or of another version.
 
     Raises:
         _Foreign: it belongs to another program.
-        sqlite3.Error: it can't be opened.
-    """
-    try:
-        if schema.is_empty(connection):
-            return None
-        application_id, version = schema.identity(connection)
-    except sqlite3.Error as error:
-        if _primary_code(error) in _CORRUPT:
-            return "corrupt", str(error)
-        raise
-    if application_id != schema.APPLICATION_ID:
-        raise _Foreign("the file is a database of another program")
-    if version != schema.SCHEMA_VERSION:
-        return f"schema-{version}", f"schema version {version}, this program writes {schema.SCHEMA_VERSION}"
-    return None
-
-
-def _set_aside(path: Path, suffix: str, reason: str) -> None:
-    """Rename the file and its write-ahead log; an earlier one of that suffix is replaced.
-
-    Raises:
+        sqlite3.Error: it can't be opened, or its successor can't be written.
         OSError: it can't be renamed.
     """
-    aside = path.with_name(f"{path.name}.{suffix}")
-    path.replace(aside)
-    with suppress(FileNotFoundError):
-        Path(f"{path}-wal").replace(f"{aside}-wal")
-    Path(f"{path}-shm").unlink(missing_ok=True)
-    structlog.get_logger().warning("store_set_aside", path=str(path), kept_as=str(aside), reason=reason)
+    try:
+        version = _version(connection)
+        if version == schema.SCHEMA_VERSION:
+            return connection
+        connection.close()
+        supersede(path, version)
+    except sqlite3.Error as error:
+        if schema.primary_code(error) not in schema.CORRUPT:
+            raise
+        connection.close()
+        set_aside(path, "corrupt", str(error))
+    return _raw(path.absolute().as_uri())
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """The schema version of the file; this program's own where nothing is in it yet.
+
+    Raises:
+        _Foreign: it belongs to another program.
+        sqlite3.Error: it can't be opened, or is damaged.
+    """
+    if schema.is_empty(connection):
+        return schema.SCHEMA_VERSION
+    application_id, version = schema.identity(connection)
+    if application_id != schema.APPLICATION_ID:
+        raise _Foreign("the file is a database of another program")
+    return version
 
 
 def _copy_into(memory: sqlite3.Connection, path: Path) -> bool:
@@ -211,27 +204,15 @@ def _copy_into(memory: sqlite3.Connection, path: Path) -> bool:
         except sqlite3.Error:
             continue
         try:
-            if memory.execute("PRAGMA disk.user_version").fetchone()[0] != schema.SCHEMA_VERSION:
+            if memory.execute("PRAGMA disk.application_id").fetchone()[0] != schema.APPLICATION_ID:
                 return False
-            for statement in schema.COPY_FROM_DISK:
-                memory.execute(statement)
+            return bool(schema.copy_rows(memory))
         except sqlite3.Error:
             continue
-        else:
-            return True
         finally:
             with suppress(sqlite3.Error):
                 memory.execute("DETACH DATABASE disk")
     return False
-
-
-def _file_id(path: Path) -> tuple[int, int] | None:
-    """Device and inode, so that a replaced file is told from the one that was opened."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 @contextmanager

@@ -76,7 +76,7 @@ class PostgresPool:
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """Do some work on a connection; once more on a new one when the connection broke.
+        """Do some work on a connection; once more after a deadlock, or on a new one when it broke.
 
         Work must bear being done twice. A cancelled caller does not wait for it.
 
@@ -112,10 +112,13 @@ class PostgresPool:
         was_connected = self._pool is not None
         try:
             return self._attempt(work, mine)
+        except psycopg.errors.DeadlockDetected:
+            # Another router wrote the same rows in another order; it is through now.
+            pass
         except _Unreachable:
+            # The server was restarted or ended the session: every connection of the old pool is gone.
             if not was_connected:
                 raise
-        # The server was restarted or ended the session: every connection of the old pool is gone.
         return self._attempt(work, mine)
 
     def _attempt(self, work: Callable[[Connection], T], mine: set[Connection]) -> T:

@@ -7,13 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from tool_router.cache.codec import decode_tools, encode_tools
+from tool_router.cache.outcome_rows import VERDICTS, outcome_of, outcome_row
 from tool_router.cache.postgres_pool import PostgresPool
 from tool_router.cache.postgres_schema import Connection
+from tool_router.cache.storable import legible, original, storable
 from tool_router.cache.store import (
     DAY_S,
     DECISIONS_KEPT,
     DECISIONS_KEPT_S,
     OUTCOMES_KEPT,
+    OUTCOMES_KEPT_S,
     VECTORS_KEPT_S,
     Store,
 )
@@ -50,7 +53,11 @@ _SAVE_OUTCOME: Final = (
     " at = excluded.at, source = excluded.source, task = excluded.task, category = excluded.category,"
     " tool_id = excluded.tool_id, verdict = excluded.verdict, latency_ms = excluded.latency_ms"
 )
-_PRUNE_OUTCOMES: Final = (
+_DELETE_OLD_OUTCOMES: Final = (
+    "DELETE FROM outcomes WHERE source = %s AND at <"
+    " least(%s, (SELECT max(at) FROM outcomes WHERE source = %s)) - %s"
+)
+_DELETE_OUTCOMES_BEYOND: Final = (
     "DELETE FROM outcomes WHERE source = %s AND at <"
     " (SELECT at FROM outcomes WHERE source = %s ORDER BY at DESC LIMIT 1 OFFSET %s)"
 )
@@ -89,7 +96,7 @@ class PostgresStore(Store):
 
     async def load_catalog(self, source: str) -> Catalog | None:
         """See `Store`."""
-        key = _text(source)
+        key = storable(source)
 
         def work(connection: Connection) -> tuple[float, bytes] | None:
             rows = connection.execute("SELECT fetched_at, tools FROM catalogs WHERE source = %s", (key,))
@@ -101,7 +108,7 @@ class PostgresStore(Store):
 
     async def load_description(self, source: str) -> str | None:
         """See `Store`."""
-        key = _text(source)
+        key = storable(source)
 
         def work(connection: Connection) -> str | None:
             rows = connection.execute("SELECT description FROM catalogs WHERE source = %s", (key,))
@@ -112,7 +119,7 @@ class PostgresStore(Store):
 
     async def save_catalog(self, catalog: Catalog, description: str) -> None:
         """See `Store`."""
-        source, said = _text(catalog.source), _text(description)
+        source, said = storable(catalog.source), legible(description)
 
         def work(connection: Connection) -> None:
             at, fingerprint = catalog.fetched_at, catalog.fingerprint
@@ -156,18 +163,19 @@ class PostgresStore(Store):
 
     async def pins(self, source: str) -> dict[str, str]:
         """See `Store`."""
-        key = _text(source)
+        key = storable(source)
 
         def work(connection: Connection) -> dict[str, str]:
             rows = connection.execute("SELECT tool_id, fingerprint FROM pins WHERE source = %s", (key,))
-            return {tool_id: fingerprint for tool_id, fingerprint in rows}  # noqa: C416  # typed rows
+            return {original(tool_id): fingerprint for tool_id, fingerprint in rows}
 
         return await self._pool.run(work)
 
     async def pin(self, source: str, fingerprints: Mapping[str, str], *, accept: bool = False) -> None:
         """See `Store`."""
         now = self._clock()
-        rows = [(_text(source), _text(tool), value, now) for tool, value in sorted(fingerprints.items())]
+        of = storable(source)
+        rows = [(of, storable(tool), value, now) for tool, value in sorted(fingerprints.items())]
 
         def work(connection: Connection) -> None:
             with connection.transaction(), connection.cursor() as cursor:
@@ -177,41 +185,36 @@ class PostgresStore(Store):
 
     async def outcomes(self, source: str, limit: int) -> list[Outcome]:
         """See `Store`."""
-        key = _text(source)
+        key = storable(source)
 
         def work(connection: Connection) -> list[Outcome]:
             rows = connection.execute(
-                "SELECT id, at, task, category, tool_id, verdict, latency_ms FROM outcomes"
-                " WHERE source = %s ORDER BY at DESC LIMIT %s",
-                (key, limit),
+                "SELECT id, at, source, task, category, tool_id, verdict, latency_ms FROM outcomes"
+                " WHERE source = %s AND verdict = ANY(%s) ORDER BY at DESC LIMIT %s",
+                (key, list(VERDICTS), limit),
             )
-            return [
-                Outcome(id_, at, source, task, category, tool_id, Verdict(verdict), latency_ms)
-                for id_, at, task, category, tool_id, verdict, latency_ms in rows
-            ]
+            return [outcome_of(row) for row in rows]
 
         return await self._pool.run(work)
 
     async def add_outcomes(self, outcomes: Sequence[Outcome]) -> None:
         """See `Store`."""
-        rows = [
-            (_text(o.id), o.at, _text(o.source), _text(o.task), _text(o.category), _text(o.tool_id),
-             o.verdict.value, o.latency_ms)
-            for o in sorted(outcomes, key=lambda outcome: outcome.id)
-        ]  # fmt: skip
-        sources = sorted({_text(outcome.source) for outcome in outcomes})
+        now = self._clock()
+        rows = [outcome_row(outcome) for outcome in sorted(outcomes, key=lambda outcome: outcome.id)]
+        sources = sorted({storable(outcome.source) for outcome in outcomes})
 
         def work(connection: Connection) -> None:
             with connection.transaction(), connection.cursor() as cursor:
                 cursor.executemany(_SAVE_OUTCOME, rows)
                 for source in sources:
-                    cursor.execute(_PRUNE_OUTCOMES, (source, source, OUTCOMES_KEPT - 1))
+                    cursor.execute(_DELETE_OLD_OUTCOMES, (source, now, source, OUTCOMES_KEPT_S))
+                    cursor.execute(_DELETE_OUTCOMES_BEYOND, (source, source, OUTCOMES_KEPT - 1))
 
         await self._pool.run(work)
 
     async def judge_outcome(self, outcome_id: str, verdict: Verdict) -> bool:
         """See `Store`."""
-        key = _text(outcome_id)
+        key = storable(outcome_id)
 
         def work(connection: Connection) -> bool:
             changed = connection.execute(
@@ -246,8 +249,3 @@ class PostgresStore(Store):
                 cursor.execute(_PRUNE_DECISIONS, (DECISIONS_KEPT,))
 
         await self._pool.run(work)
-
-
-def _text(text: str) -> str:
-    """Text as PostgreSQL takes it: without zero bytes and halves of characters."""
-    return text.encode(errors="replace").decode().replace("\0", "\ufffd")

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
+import anyio
 import structlog
 
+from tool_router.cache.rest import Rest
 from tool_router.errors import StoreError
+
+GET_S = 0.08
+"""Longest a lookup takes; a store that needs longer is no faster than ranking."""
+WRITE_S = 8.0
+"""Longer than any kind of store takes to write or give up."""
 
 
 class DecisionRows(Protocol):
@@ -31,18 +39,20 @@ class DecisionRows(Protocol):
 
 
 class RowTier:
-    """The tier of the persistent store; a store that fails is a miss, said once until it works again.
+    """The tier of the persistent store; a store that fails is left alone for a while, and that is said once.
 
     Args:
         rows: the store. Whoever opened it closes it.
+        clock: monotonic, in seconds.
     """
 
     name = "store"
 
-    def __init__(self, rows: DecisionRows) -> None:
+    def __init__(self, rows: DecisionRows, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._rows = rows
+        self._rest = Rest(clock)
         self._failures = 0
-        self._failing = False
+        self._said = False
 
     @property
     def failures(self) -> int:
@@ -50,29 +60,43 @@ class RowTier:
         return self._failures
 
     async def get(self, key: str) -> bytes | None:
-        """What is stored under a key; None when there is nothing, or the store fails."""
-        try:
-            found = await self._rows.decision(key)
-        except StoreError as error:
-            self._note(error)
+        """What is stored under a key; None when there is nothing, or the store does not answer in time."""
+        if not self._rest.may_try(GET_S):
             return None
-        self._failing = False
+        try:
+            with anyio.fail_after(GET_S):
+                found = await self._rows.decision(key)
+        except StoreError as error:
+            self._failed(error)
+            return None
+        except TimeoutError:
+            # Busy with other work, or hanging; the latter is said when something is to be written.
+            self._failed()
+            return None
+        self._worked()
         return found
 
     async def put(self, entries: Mapping[str, bytes]) -> None:
         """Store entries; those that can't be written are dropped."""
+        if not self._rest.may_try(WRITE_S):
+            return
         try:
             await self._rows.save_decisions(entries)
         except StoreError as error:
-            self._note(error)
+            self._failed(error)
         else:
-            self._failing = False
+            self._worked()
 
     async def aclose(self) -> None:
         """Nothing: the store is not this tier's own."""
 
-    def _note(self, error: StoreError) -> None:
+    def _worked(self) -> None:
+        self._rest.worked()
+        self._said = False
+
+    def _failed(self, error: StoreError | None = None) -> None:
         self._failures += 1
-        if not self._failing:
-            self._failing = True
+        self._rest.failed()
+        if error is not None and not self._said:
+            self._said = True
             structlog.get_logger().warning("decisions_not_stored", reason=str(error))

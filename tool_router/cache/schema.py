@@ -1,7 +1,7 @@
 """The tables of the store, and how a file says that it is ours.
 
-The version lives in SQLite's ``user_version``; there are no migrations, because everything here can be
-fetched or computed again: a file of another version is set aside and rebuilt.
+The version lives in SQLite's ``user_version``. A file of another version is set aside, and a new one takes
+over the tables that both have; therefore a column keeps its meaning as long as it keeps its name.
 """
 
 from __future__ import annotations
@@ -11,17 +11,14 @@ import sqlite3
 APPLICATION_ID = 0x4D435452
 """``MCTR`` in ASCII; tells our files from another program's database (``PRAGMA application_id``)."""
 
+CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+"""SQLite's codes for a damaged file."""
+
 SCHEMA_VERSION = 3
 """Raise it with every change of the tables below."""
 
-COPY_FROM_DISK = (
-    "INSERT OR REPLACE INTO main.catalogs SELECT * FROM disk.catalogs",
-    "INSERT OR REPLACE INTO main.vectors SELECT * FROM disk.vectors",
-    "INSERT OR REPLACE INTO main.pins SELECT * FROM disk.pins",
-    "INSERT OR REPLACE INTO main.outcomes SELECT * FROM disk.outcomes",
-    "INSERT OR REPLACE INTO main.decisions SELECT * FROM disk.decisions",
-)
-"""Copies every row of a database attached as ``disk``."""
+TABLES = ("pins", "outcomes", "catalogs", "decisions", "vectors")
+"""What can't be fetched or computed again comes first."""
 
 # `description` stands before `tools`: SQLite reads a row from its start and follows the overflow pages of a
 # long value to reach what comes after it, and a start-up reads only the description.
@@ -87,6 +84,39 @@ def is_empty(connection: sqlite3.Connection) -> bool:
         sqlite3.Error: the file is no database.
     """
     return connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+
+
+def copy_rows(connection: sqlite3.Connection) -> dict[str, int]:
+    """Copy the rows of a database that is attached as ``disk``; how many, by table.
+
+    A table that lacks one of our columns there, or can't be read, is left out.
+
+    Raises:
+        sqlite3.Error: the rows can't be written.
+    """
+    copied: dict[str, int] = {}
+    for table in TABLES:
+        try:
+            columns = _columns(connection, "main", table)
+            if columns <= _columns(connection, "disk", table):
+                names = ", ".join(sorted(columns))
+                statement = f"INSERT OR REPLACE INTO main.{table} ({names}) SELECT {names} FROM disk.{table}"  # noqa: S608  # our own names
+                copied[table] = connection.execute(statement).rowcount
+        except sqlite3.Error as error:
+            if primary_code(error) not in CORRUPT:
+                raise
+    return copied
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; -1 for what Python's own module raised."""
+    code: int = getattr(error, "sqlite_errorcode", -1)
+    return code & 0xFF if code >= 0 else code
+
+
+def _columns(connection: sqlite3.Connection, database: str, table: str) -> set[str]:
+    rows = connection.execute("SELECT name FROM pragma_table_info(?, ?)", (table, database))
+    return {name for (name,) in rows}
 
 
 def identity(connection: sqlite3.Connection) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from anyio import to_thread
 from tool_router.cache.codec import decode_tools, encode_tools
 from tool_router.cache.database import Database
 from tool_router.cache.outcome_rows import add_outcomes, judge_outcome, latest_outcomes
+from tool_router.cache.storable import legible, original, storable
 from tool_router.cache.store import DAY_S, DECISIONS_KEPT, DECISIONS_KEPT_S, VECTORS_KEPT_S, Store
 from tool_router.catalog.model import Catalog
 from tool_router.learning.outcome import Outcome, Verdict
@@ -57,7 +58,7 @@ class SqliteStore(Store):
 
         def work(connection: sqlite3.Connection) -> Catalog | None:
             row = connection.execute(
-                "SELECT fetched_at, tools FROM catalogs WHERE source = ?", (source,)
+                "SELECT fetched_at, tools FROM catalogs WHERE source = ?", (storable(source),)
             ).fetchone()
             return Catalog(decode_tools(row[1]), float(row[0]), source) if row else None
 
@@ -68,7 +69,7 @@ class SqliteStore(Store):
 
         def work(connection: sqlite3.Connection) -> str | None:
             row = connection.execute(
-                "SELECT description FROM catalogs WHERE source = ?", (source,)
+                "SELECT description FROM catalogs WHERE source = ?", (storable(source),)
             ).fetchone()
             return row[0] if row else None
 
@@ -78,11 +79,12 @@ class SqliteStore(Store):
         """See `Store`."""
 
         def work(connection: sqlite3.Connection) -> None:
-            source, fetched_at, fingerprint = catalog.source, catalog.fetched_at, catalog.fingerprint
+            source, said = storable(catalog.source), legible(description)
+            fetched_at, fingerprint = catalog.fetched_at, catalog.fingerprint
             confirmed = connection.execute(
                 "UPDATE catalogs SET fetched_at = max(fetched_at, ?), description = ?"
                 " WHERE source = ? AND fingerprint = ?",
-                (fetched_at, description, source, fingerprint),
+                (fetched_at, said, source, fingerprint),
             )
             if confirmed.rowcount == 0:
                 connection.execute(
@@ -91,7 +93,7 @@ class SqliteStore(Store):
                     " fetched_at = excluded.fetched_at, fingerprint = excluded.fingerprint,"
                     " description = excluded.description, tools = excluded.tools"
                     " WHERE excluded.fetched_at >= catalogs.fetched_at",
-                    (source, fetched_at, fingerprint, description, encode_tools(catalog.tools)),
+                    (source, fetched_at, fingerprint, said, encode_tools(catalog.tools)),
                 )
 
         await self._run(work)
@@ -135,8 +137,10 @@ class SqliteStore(Store):
         """See `Store`."""
 
         def work(connection: sqlite3.Connection) -> dict[str, str]:
-            rows = connection.execute("SELECT tool_id, fingerprint FROM pins WHERE source = ?", (source,))
-            return dict(rows.fetchall())
+            rows = connection.execute(
+                "SELECT tool_id, fingerprint FROM pins WHERE source = ?", (storable(source),)
+            )
+            return {original(tool_id): fingerprint for tool_id, fingerprint in rows}
 
         return await self._run(work)
 
@@ -145,11 +149,11 @@ class SqliteStore(Store):
         statement = _ACCEPT_PIN if accept else _ADD_PIN
 
         def work(connection: sqlite3.Connection) -> None:
-            now = self._clock()
+            now, of = self._clock(), storable(source)
             with _transaction(connection):
                 connection.executemany(
                     statement,
-                    [(source, tool_id, value, now) for tool_id, value in fingerprints.items()],
+                    [(of, storable(tool_id), value, now) for tool_id, value in fingerprints.items()],
                 )
 
         await self._run(work)
@@ -163,7 +167,7 @@ class SqliteStore(Store):
 
         def work(connection: sqlite3.Connection) -> None:
             with _transaction(connection):
-                add_outcomes(connection, outcomes)
+                add_outcomes(connection, outcomes, self._clock())
 
         await self._run(work)
 

@@ -26,6 +26,9 @@ DECISIONS_KEPT = 20_000
 """Decisions kept at most, about a kilobyte each; the oldest are deleted beyond."""
 OUTCOMES_KEPT = 10_000
 """Outcomes kept for each gateway: as many as are compared with a new task."""
+OUTCOMES_KEPT_S = 365 * DAY_S
+"""An outcome so much older than its gateway's latest is deleted: it counts for nothing any more, and a task
+is somebody's words."""
 
 
 class Store(ABC):
@@ -134,7 +137,7 @@ class Store(ABC):
 
     @abstractmethod
     async def outcomes(self, source: str, limit: int) -> list[Outcome]:
-        """The latest outcomes of a gateway, newest first.
+        """The latest outcomes of a gateway, newest first; without those whose verdict is unknown here.
 
         Raises:
             StoreError: the store failed.
@@ -142,7 +145,7 @@ class Store(ABC):
 
     @abstractmethod
     async def add_outcomes(self, outcomes: Sequence[Outcome]) -> None:
-        """Add outcomes; one with a known id replaces it, the oldest beyond a bound are dropped.
+        """Add outcomes; one with a known id replaces it, old ones and those beyond a bound are deleted.
 
         Raises:
             StoreError: the store failed.

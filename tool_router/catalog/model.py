@@ -89,7 +89,8 @@ class Catalog:
         digest = hashlib.sha256()
         for tool in self.tools:
             digest.update(text_fingerprint(tool).encode())
-            digest.update(f"{tool.id}\0{tool.call_name}\0{tool.availability}\n".encode())
+            reached = f"{tool.id}\0{tool.call_name}\0{tool.availability}\n"
+            digest.update(reached.encode(errors="surrogatepass"))
         return digest.hexdigest()
 
 

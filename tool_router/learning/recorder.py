@@ -18,6 +18,7 @@ from tool_router.learning.follow_up import FollowUps
 from tool_router.learning.outcome import Outcome, Verdict
 from tool_router.learning.task_words import task_words
 from tool_router.scoring.blend import Floats
+from tool_router.scoring.text import MAX_TASK_CHARS
 
 REREAD_S = 30.0
 """How long feedback given in another process takes to be seen here."""
@@ -104,7 +105,8 @@ class Recorder:
             self._detector = self._detect(catalog)
 
     def view(self, task: str, vector: Floats | None) -> TaskView:
-        """A task as it is compared with earlier ones."""
+        """A task, as far as tasks are read, as it is compared with earlier ones."""
+        task = task[:MAX_TASK_CHARS]
         return TaskView(task_words(task), self._detector.category(task) if self._detector else "", vector)
 
     def affinities(self, view: TaskView) -> dict[str, float]:

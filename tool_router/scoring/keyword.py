@@ -15,7 +15,7 @@ from rapidfuzz import fuzz, process
 from tool_router.catalog.model import Tool
 from tool_router.scoring.fields import texts_of
 from tool_router.scoring.mentions import Mentions
-from tool_router.scoring.text import forms, stem, terms, without_values
+from tool_router.scoring.text import MAX_TASK_CHARS, forms, stem, terms, without_values
 from tool_router.scoring.vocabulary import ACTIONS, FUNCTION_TERMS, VERB_CLASSES
 
 Floats = NDArray[np.float32]
@@ -49,7 +49,6 @@ PAIR_WEIGHT = 0.425
 """Weight of two content words that stand side by side, in the task as in the tool, beside their own."""
 
 MAX_TERMS = 400
-MAX_TASK_CHARS = 20_000
 CONTEXT_WEIGHT = 0.41
 FUNCTION_WEIGHT = 0.15
 VALUE_WEIGHT = 0.35

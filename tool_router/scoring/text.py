@@ -15,6 +15,8 @@ from functools import lru_cache
 from snowballstemmer.english_stemmer import EnglishStemmer
 from snowballstemmer.russian_stemmer import RussianStemmer
 
+MAX_TASK_CHARS = 20_000
+"""How much of a task or a context is ranked by; what follows is a pasted document more often than a wish."""
 MAX_WORD = 40
 """Longer runs of letters are base64, hashes and the like; they are cut here."""
 
@@ -22,7 +24,9 @@ _WORD = re.compile(r"[^\W_]+")
 _ASCII_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _CYRILLIC = re.compile(r"[\u0400-\u052f]")
 _VALUE = re.compile(
-    r"\"[^\"\n]{1,300}\"|(?<!\w)'[^'\n]{1,300}'(?!\w)|`[^`\n]{1,300}`|\b[a-z]+://\S+|(?:~|\.{0,2})/[\w./-]+|[\w.+-]+@[\w.-]+"
+    r"\"[^\"\n]{1,300}\"|(?<!\w)'[^'\n]{1,300}'(?!\w)|`[^`\n]{1,300}`|\b[a-z]+://\S+|(?:~|\.{0,2})/[\w./-]+"
+    # The lookbehind lets a run of such characters be tried once, not once from each of them.
+    r"|(?<![\w.+-])[\w.+-]+@[\w.-]+"
 )
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af]+")
 

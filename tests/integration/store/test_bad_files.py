@@ -17,6 +17,7 @@ from tool_router.cache.schema import SCHEMA_VERSION
 from tool_router.cache.startup import read_description
 from tool_router.cache.store import Store
 from tool_router.errors import StoreError
+from tool_router.learning.outcome import Outcome, Verdict
 
 pytestmark = pytest.mark.anyio
 
@@ -66,11 +67,9 @@ def damage_pages(path: Path) -> None:
         (overwrite_start, "corrupt"),
         (overwrite_all, "corrupt"),
         (damage_pages, "corrupt"),
-        (statement(f"PRAGMA user_version = {SCHEMA_VERSION + 1}"), f"schema-{SCHEMA_VERSION + 1}"),
-        (statement("PRAGMA user_version = 0"), "schema-0"),
     ],
 )
-async def test_an_unusable_file_is_set_aside_and_rebuilt_and_said_once(
+async def test_a_corrupt_file_is_set_aside_and_rebuilt_and_said_once(
     path: Path, damage: Callable[[Path], None], suffix: str
 ) -> None:
     await filled(path)
@@ -84,6 +83,70 @@ async def test_an_unusable_file_is_set_aside_and_rebuilt_and_said_once(
             assert await store.load_catalog(CATALOG.source) == CATALOG
     assert path.with_name(f"store.sqlite3.{suffix}").exists()
     assert [entry["event"] for entry in logs] == ["store_set_aside"]
+
+
+BAD = Outcome("1", 5.0, CATALOG.source, "read it", "file", "read_file", Verdict.BAD, 12.0)
+
+
+async def with_all_kinds_of_rows(path: Path) -> None:
+    async with Store.open(path) as store:
+        await store.save_catalog(CATALOG, "stored words")
+        await store.save_vectors("m", {"a": b"1234"})
+        await store.pin(CATALOG.source, {"read_file": "as accepted"})
+        await store.add_outcomes([BAD])
+        await store.save_decisions({"key": b"ranking"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "missing"),
+    [
+        (f"PRAGMA user_version = {SCHEMA_VERSION + 1}", set[str]()),
+        ("PRAGMA user_version = 0", set[str]()),
+        ("DROP TABLE decisions; PRAGMA user_version = 2", {"decisions"}),
+        ("DROP TABLE decisions; DROP TABLE outcomes; PRAGMA user_version = 1", {"decisions", "outcomes"}),
+        ("ALTER TABLE outcomes RENAME task TO words; PRAGMA user_version = 9", {"outcomes"}),
+        ("ALTER TABLE pins ADD COLUMN by_whom TEXT; PRAGMA user_version = 9", set[str]()),
+    ],
+)
+async def test_another_versions_file_is_set_aside_and_what_both_versions_know_is_carried_over(
+    path: Path, changes: str, missing: set[str]
+) -> None:
+    await with_all_kinds_of_rows(path)
+    for change in changes.split("; "):
+        statement(change)(path)
+    version = changes.rpartition(" ")[2]
+    kept = path.with_name(f"store.sqlite3.schema-{version}")
+    with capture_logs() as logs:
+        for _ in range(2):
+            async with Store.open(path) as store:
+                assert await store.load_catalog(CATALOG.source) == CATALOG
+                assert await store.load_description(CATALOG.source) == "stored words"
+                assert await store.vectors("m", ["a"]) == {"a": b"1234"}
+                assert await store.pins(CATALOG.source) == {"read_file": "as accepted"}
+                assert await store.outcomes(CATALOG.source, 9) == ([] if "outcomes" in missing else [BAD])
+                assert await store.decision("key") in (b"ranking", None)
+                assert not store.in_memory
+    assert [entry["event"] for entry in logs] == ["store_set_aside"]
+    tables = {"catalogs", "vectors", "pins", "outcomes", "decisions"} - missing
+    assert logs[0]["carried_over"] == dict.fromkeys(tables, 1)
+    with closing(sqlite3.connect(kept)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (int(version),)
+        assert connection.execute("SELECT count(*) FROM pins").fetchone() == (1,)
+    assert {file.name for file in path.parent.iterdir()} == {path.name, f"{path.name}.lock", kept.name}
+
+
+async def test_pins_are_carried_over_from_a_file_that_is_damaged_elsewhere(path: Path) -> None:
+    await with_all_kinds_of_rows(path)
+    with closing(sqlite3.connect(path)) as connection:
+        page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'catalogs'").fetchone()[0]
+        size = connection.execute("PRAGMA page_size").fetchone()[0]
+        connection.execute("PRAGMA user_version = 2")
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    async with Store.open(path) as store:
+        assert await store.pins(CATALOG.source) == {"read_file": "as accepted"}
+        assert await store.load_catalog(CATALOG.source) is None
 
 
 async def test_an_empty_file_is_a_new_store(path: Path) -> None:
@@ -198,21 +261,30 @@ from pathlib import Path
 import anyio
 from tests.unit.catalog.samples import a_catalog, a_tool
 from tool_router.cache.store import Store
+from tool_router.learning.outcome import Outcome, Verdict
 
 async def main():
     sys.stdin.readline()
+    me = sys.argv[2]
     async with Store.open(Path(sys.argv[1])) as store:
-        await store.save_vectors(sys.argv[2], {"a": b"1234"})
-        await store.save_catalog(a_catalog(a_tool("one"), source=sys.argv[2]), "words")
+        await store.save_vectors(me, {"a": b"1234"})
+        await store.save_catalog(a_catalog(a_tool("one"), source=me), "words")
+        for number in range(20):
+            await store.add_outcomes([Outcome(f"{me}-{number}", number, "shared", me, "", "t", Verdict.GOOD)])
+            await store.save_decisions({f"{me}-{number}": me.encode(), "contested": me.encode()})
 
 anyio.run(main)
 """
 
 
-@pytest.mark.parametrize("damaged", [False, True])
-async def test_processes_that_start_together_on_one_file_lose_nothing(path: Path, damaged: bool) -> None:
-    if damaged:
+@pytest.mark.parametrize("before", ["nothing", "damaged", "older"])
+async def test_processes_that_start_together_on_one_file_lose_nothing(path: Path, before: str) -> None:
+    if before == "damaged":
         overwrite_all(path)
+    elif before == "older":
+        await with_all_kinds_of_rows(path)
+        statement("DROP TABLE decisions")(path)
+        statement("PRAGMA user_version = 2")(path)
     children = [
         subprocess.Popen(
             [sys.executable, "-c", SHARE, str(path), f"router{number}"],
@@ -233,6 +305,11 @@ async def test_processes_that_start_together_on_one_file_lose_nothing(path: Path
         for number in range(4):
             assert await store.vectors(f"router{number}", ["a"]) == {"a": b"1234"}
             assert await store.load_catalog(f"router{number}") is not None
+            assert await store.decision(f"router{number}-19") == f"router{number}".encode()
+        assert len(await store.outcomes("shared", 1_000)) == 4 * 20
+        assert (await store.decision("contested") or b"").startswith(b"router")
+        if before == "older":
+            assert await store.pins(CATALOG.source) == {"read_file": "as accepted"}
 
 
 async def test_the_description_is_read_without_the_store(path: Path) -> None:

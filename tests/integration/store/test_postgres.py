@@ -12,7 +12,6 @@ from structlog.testing import capture_logs
 
 from tests.integration.store.postgres_server import PASSWORD, PostgresServer, binaries
 from tests.unit.cache.samples import CATALOG, Computing, a_key, refused
-from tests.unit.catalog.samples import a_catalog, a_tool
 from tool_router.cache.assembly import build_decision_cache
 from tool_router.cache.postgres_pool import CONNECTIONS, RECYCLED_S, PostgresPool
 from tool_router.cache.postgres_schema import SCHEMA, VERSION, Connection
@@ -20,7 +19,6 @@ from tool_router.cache.rest import LONGEST_S
 from tool_router.cache.store import Store
 from tool_router.config import CacheSettings
 from tool_router.errors import ConfigError, StoreError
-from tool_router.learning.outcome import Outcome, Verdict
 
 pytestmark = pytest.mark.anyio
 
@@ -198,21 +196,6 @@ async def test_a_wrong_password_is_an_error_that_does_not_tell_it(postgres: Post
             with pytest.raises(StoreError, match="authentication") as raised:
                 await store.pins("gateway")
     assert "hunter2" not in f"{logs} {raised.value!r}"
-
-
-async def test_text_that_postgresql_can_not_hold_is_kept_all_but_those_characters(
-    postgres: PostgresServer,
-) -> None:
-    odd = "odd \0 and \ud800 text"
-    outcome = Outcome("1", 5.0, odd, odd, "", "tool\0", Verdict.SUCCEEDED)
-    async with Store.open(None, url=postgres.url) as store:
-        await store.save_catalog(a_catalog(a_tool("tool"), source=odd), odd)
-        assert await store.load_description(odd) == "odd \ufffd and ? text"
-        await store.add_outcomes([outcome])
-        (kept,) = await store.outcomes(odd, 5)
-        assert (kept.task, kept.tool_id) == ("odd \ufffd and ? text", "tool\ufffd")
-        await store.pin(odd, {"tool\0": "f"})
-        assert await store.pins(odd) == {"tool\ufffd": "f"}
 
 
 def test_the_tables_carry_their_version() -> None:

@@ -139,11 +139,20 @@ async def test_without_elicitation_the_call_to_confirm_is_returned_and_runs_when
         ({"task": ""}, "empty"),
         ({"task": "\0 \x01\x7f binary \U0001f600"}, ""),
         ({"task": "x " * 500_000}, ""),
+        ({"task": "x" * 1_000_000, "context": "x." * 500_000}, ""),
         ({"task": "x", "tool": "ehco"}, "faulty::echo"),
         ({"task": "x", "tool": "echo", "arguments": {"message": [1], "other": 2}}, "message"),
         ({"task": 5}, "task"),
     ],
-    ids=["empty", "binary", "1 MB", "unknown tool", "arguments that do not fit", "no text"],
+    ids=[
+        "empty",
+        "binary",
+        "1 MB",
+        "1 MB in one word",
+        "unknown tool",
+        "arguments that do not fit",
+        "no text",
+    ],
 )
 async def test_bad_input_is_answered_and_the_session_lives_on(
     home: Path, arguments: dict[str, Any], said: str

@@ -105,6 +105,18 @@ def test_a_tool_that_fits_and_cannot_be_called_is_named_with_the_reason() -> Non
     assert "set BRAVE_API_KEY" in text_of(result)
 
 
+def test_without_any_tool_that_is_said_and_where_to_look() -> None:
+    result = describe_unfinished(NoMatch(()), "read it", 5)
+    assert text_of(result).startswith("There are no tools to choose from, so nothing was called.")
+    assert "tool-router doctor" in text_of(result)
+
+
+def test_a_question_keeps_its_mark() -> None:
+    draft = Draft({}, invalid=(Invalid("/txt", "there is none; did you mean 'text'?"), Invalid("", "no")))
+    lines = text_of(describe_unfinished(NeedArguments(TOOL, draft), "x", 5)).splitlines()
+    assert lines[1:3] == ["Not valid: /txt: there is none; did you mean 'text'?", "Not valid: /: no."]
+
+
 def test_an_empty_task_is_told_so() -> None:
     assert "empty" in text_of(describe_unfinished(NoMatch(), "  ", 5))
 
