@@ -74,6 +74,8 @@ def serve(size: int) -> None:
     # asyncio turns Nagle's algorithm off only for sockets that say TCP; else answers wait 40 ms for an ACK.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
+    # Whoever reads the address may connect at once, before the server accepts.
+    listener.listen()
     print(f"http://127.0.0.1:{listener.getsockname()[1]}/mcp", flush=True)
     app = build(size).streamable_http_app()
     uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
