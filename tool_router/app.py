@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from tool_router.balance.breaker import BreakerSettings
-from tool_router.balance.guard import GuardedGateway
+from tool_router.balance.assembly import build_balanced, wishes_of
+from tool_router.balance.balanced import BalancedGateway
 from tool_router.cache.assembly import build_decision_cache, open_store
 from tool_router.cache.decision import DecisionCache
 from tool_router.cache.store import Store
@@ -18,8 +18,7 @@ from tool_router.catalog.describe import describe
 from tool_router.catalog.keeper import CatalogKeeper
 from tool_router.catalog.model import Catalog
 from tool_router.config import Settings
-from tool_router.errors import ConfigError
-from tool_router.gateway.protocol import Gateway
+from tool_router.gateway.assembly import build_gateway
 from tool_router.router import Router
 from tool_router.selector import Selector
 
@@ -38,7 +37,7 @@ class AppContext:
     settings: Settings
     router: Router
     keeper: CatalogKeeper
-    gateway: Gateway
+    gateway: BalancedGateway
     store: Store
     relevance: EmbedRelevance | None
     services: ServiceManager | None
@@ -72,24 +71,15 @@ async def open_app(
     async with AsyncExitStack() as stack:
         tasks = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(tasks.cancel_scope.cancel)
-        breaker = settings.breaker
-        guarded = GuardedGateway(
-            gateway,
-            BreakerSettings(
-                failure_threshold=breaker.failure_threshold,
-                open_s=breaker.open_s,
-                half_open_permits=breaker.half_open_permits,
-                success_threshold=breaker.success_threshold,
-            ),
-        )
-        await stack.enter_async_context(guarded.open())
+        balanced = build_balanced(settings, gateway)
+        await stack.enter_async_context(balanced.open())
         store = await stack.enter_async_context(open_store(settings, environ))
         models = _relevance(settings, store, environ)
         relevance = models.relevance if models else None
         if models is not None:
             tasks.start_soon(models.run)
 
-        recorder = _recorder(settings, store, guarded.key, environ)
+        recorder = _recorder(settings, store, balanced.key, environ)
         if recorder is not None:
             await stack.enter_async_context(recorder.running())
 
@@ -101,7 +91,7 @@ async def open_app(
                 relevance.prepare(catalog)
 
         keeper = CatalogKeeper(
-            guarded, store, refresh_s=settings.catalog.refresh_s, on_change=catalog_changed
+            balanced, store, refresh_s=settings.catalog.refresh_s, on_change=catalog_changed
         )
         await stack.enter_async_context(keeper.run())
         decisions = build_decision_cache(settings.cache, store)
@@ -111,13 +101,15 @@ async def open_app(
         warmer = None
         if recorder is not None and settings.learning.warming:
             warmer = _warmer(selector, keeper, settings.request.budget_s)
-            tasks.start_soon(warmer.run, store, guarded.key)
-        router = Router(settings, keeper, selector, guarded, recorder, values, warmer)
+            tasks.start_soon(warmer.run, store, balanced.key)
+        router = Router(
+            settings, keeper, selector, balanced, recorder, values, warmer, wishes=wishes_of(settings)
+        )
         yield AppContext(
             settings,
             router,
             keeper,
-            guarded,
+            balanced,
             store,
             relevance,
             services,
@@ -126,50 +118,6 @@ async def open_app(
             decisions,
             warmer,
         )
-
-
-def build_gateway(settings: Settings, environ: Mapping[str, str]) -> tuple[Gateway, ServiceManager | None]:
-    """The gateway the settings name, and the service manager where it is the embedded one.
-
-    Raises:
-        ConfigError: services.yml or the token file is wrong.
-    """
-    gateway = settings.gateway
-    match gateway.resolved_kind:
-        case "contextforge":
-            from tool_router.gateway.contextforge import ContextForgeGateway
-
-            return ContextForgeGateway(gateway.url, token(settings), transport=gateway.transport), None
-        case "mcp":
-            from tool_router.gateway.mcp_endpoint import McpEndpointGateway
-
-            if gateway.command:
-                return McpEndpointGateway(command=gateway.command), None
-            return McpEndpointGateway(url=gateway.url, token=token(settings)), None
-        case "embedded":
-            from tool_router.gateway.embedded import build_embedded
-
-            embedded = build_embedded(settings.services.file, environ)
-            return embedded, embedded.manager
-
-
-def token(settings: Settings) -> str | None:
-    """The gateway's bearer token, from the setting or its file; None when there is none.
-
-    Raises:
-        ConfigError: the token file can't be read.
-    """
-    gateway = settings.gateway
-    if value := gateway.token.get_secret_value():
-        return value
-    if gateway.token_file is None:
-        return None
-    try:
-        return gateway.token_file.expanduser().read_text(encoding="utf-8").strip() or None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"The token file {gateway.token_file} can't be read: {error}.", "Check gateway.token_file."
-        ) from error
 
 
 def _recorder(settings: Settings, store: Store, source: str, environ: Mapping[str, str]) -> Recorder | None:

@@ -9,22 +9,16 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
+from tool_router.config_balance import BalanceSettings, ReplicaSettings, RetrySettings, TargetSettings
+from tool_router.config_base import Probability, Seconds, Section, Share
 from tool_router.policy import ConfirmScope
-
-Seconds = Annotated[float, Field(gt=0)]
-Probability = Annotated[float, Field(ge=0, le=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 GatewayKind = Literal["auto", "embedded", "contextforge", "mcp"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class GatewaySettings(_Section):
+class GatewaySettings(Section):
     """Where tools are listed and called."""
 
     kind: GatewayKind = Field(
@@ -50,6 +44,21 @@ class GatewaySettings(_Section):
         default="rpc",
         description="How ContextForge is called: by JSON-RPC, or by its MCP endpoint (relays progress).",
     )
+    sessions: int = Field(
+        default=4,
+        ge=0,
+        description="Sessions with each service that ContextForge keeps for this router, over `rpc`: calls "
+        "that share one are several times faster. 0 has it open a new one for each call.",
+    )
+    target: TargetSettings = Field(
+        default=TargetSettings(),
+        description="What the balancer knows of `url` itself: `name`, `weight`, `region`, `labels`, "
+        "`capacity`, `price`, `quality`.",
+    )
+    replicas: tuple[ReplicaSettings, ...] = Field(
+        default=(),
+        description="Other heads of the same gateway. Each has `url`, and what `target` has.",
+    )
 
     @property
     def resolved_kind(self) -> Literal["embedded", "contextforge", "mcp"]:
@@ -69,10 +78,12 @@ class GatewaySettings(_Section):
             raise ValueError("kind mcp needs either `url` or `command`")
         if self.url and not self.url.startswith(("http://", "https://")):
             raise ValueError("`url` must start with http:// or https://")
+        if self.replicas and not self.url:
+            raise ValueError("`replicas` stand beside a `url`")
         return self
 
 
-class CatalogSettings(_Section):
+class CatalogSettings(Section):
     """How the catalog is kept current."""
 
     refresh_s: Seconds = Field(
@@ -80,7 +91,7 @@ class CatalogSettings(_Section):
     )
 
 
-class ServicesSettings(_Section):
+class ServicesSettings(Section):
     """The services of the embedded gateway."""
 
     file: Path | None = Field(
@@ -89,7 +100,7 @@ class ServicesSettings(_Section):
     )
 
 
-class SelectionSettings(_Section):
+class SelectionSettings(Section):
     """How tools are ranked."""
 
     relevance_weight: Share = Field(default=0.7, description="Share of relevance in the blended score.")
@@ -97,7 +108,7 @@ class SelectionSettings(_Section):
     shortlist: int = Field(default=10, ge=1, le=100, description="How many candidates a ranking keeps.")
 
 
-class ProviderSettings(_Section):
+class ProviderSettings(Section):
     """A host of models: Ollama, or an endpoint that speaks OpenAI's protocol, with the user's own key."""
 
     kind: Literal["ollama", "openai", "anthropic", "gemini", "xai", "compatible"] = Field(
@@ -125,7 +136,7 @@ class ProviderSettings(_Section):
         return self
 
 
-class RelevanceSettings(_Section):
+class RelevanceSettings(Section):
     """Relevance by models; without any the keyword score stands alone."""
 
     enabled: bool = Field(
@@ -152,7 +163,7 @@ class RelevanceSettings(_Section):
     )
 
 
-class JudgeSettings(_Section):
+class JudgeSettings(Section):
     """The judge: a chat model looks at the shortlist when the scores are close."""
 
     enabled: bool = Field(default=True, description="Whether a chat model may judge.")
@@ -163,14 +174,14 @@ class JudgeSettings(_Section):
     )
 
 
-class ModelArgumentsSettings(_Section):
+class ModelArgumentsSettings(Section):
     """Arguments that the text holds but no rule found: a chat model may point to them, never invent them."""
 
     enabled: bool = Field(default=True, description="Whether a chat model is asked for missing arguments.")
     timeout_s: Seconds = Field(default=10.0, description="Longest a request waits for its answer.")
 
 
-class LearningSettings(_Section):
+class LearningSettings(Section):
     """Learning from what became of earlier calls; everything stays in the store."""
 
     enabled: bool = Field(
@@ -187,7 +198,7 @@ class LearningSettings(_Section):
     )
 
 
-class PolicySettings(_Section):
+class PolicySettings(Section):
     """When a tool is executed, and when it is asked about. Probabilities of being right, but `no_match`."""
 
     read: Probability = Field(default=0.8, description="Execute a reading tool from this confidence on.")
@@ -208,7 +219,7 @@ class PolicySettings(_Section):
     )
 
 
-class RequestSettings(_Section):
+class RequestSettings(Section):
     """The time of one request."""
 
     budget_s: Seconds = Field(
@@ -217,7 +228,7 @@ class RequestSettings(_Section):
     )
 
 
-class BreakerSettings(_Section):
+class BreakerSettings(Section):
     """The circuit breakers of targets, services and tools."""
 
     failure_threshold: int = Field(default=5, ge=1, description="Consecutive failures that open a breaker.")
@@ -228,7 +239,7 @@ class BreakerSettings(_Section):
     success_threshold: int = Field(default=1, ge=1, description="Successful probes that close it again.")
 
 
-class StoreSettings(_Section):
+class StoreSettings(Section):
     """What keeps catalogs, vectors, outcomes and decisions between runs: an SQLite file, or PostgreSQL."""
 
     path: Path | None = Field(
@@ -246,7 +257,7 @@ class StoreSettings(_Section):
         return self
 
 
-class CacheSettings(_Section):
+class CacheSettings(Section):
     """The decision cache: what was ranked once is not ranked again while nothing it depends on changes."""
 
     memory_s: Annotated[float, Field(ge=0)] = Field(
@@ -282,7 +293,7 @@ def _check_url(key: str, url: SecretStr, *schemes: str) -> None:
         )
 
 
-class LogSettings(_Section):
+class LogSettings(Section):
     """Logs, always on stderr."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(
@@ -294,7 +305,7 @@ class LogSettings(_Section):
     )
 
 
-class Settings(_Section):
+class Settings(Section):
     """Everything router.yml may say."""
 
     gateway: GatewaySettings = GatewaySettings()
@@ -308,6 +319,8 @@ class Settings(_Section):
     policy: PolicySettings = PolicySettings()
     request: RequestSettings = RequestSettings()
     breaker: BreakerSettings = BreakerSettings()
+    balance: BalanceSettings = BalanceSettings()
+    retry: RetrySettings = RetrySettings()
     store: StoreSettings = StoreSettings()
     cache: CacheSettings = CacheSettings()
     log: LogSettings = LogSettings()

@@ -24,7 +24,7 @@ Each error says what was tried and what to do next; both reach the person who re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class ToolRouterError(Exception):
@@ -58,6 +58,10 @@ class DataError(ToolRouterError):
 
 class InstallError(ToolRouterError):
     """A client's configuration can't be read or changed."""
+
+
+class ControlError(ToolRouterError):
+    """A command could not reach a running router, or the router refused it."""
 
 
 class UnknownTool(ToolRouterError):
@@ -180,23 +184,65 @@ class ToolUnavailable(GatewayError):
 
 
 class BreakerOpen(GatewayError):
-    """The call was not made because a breaker is open.
+    """The call was not made because breakers are open.
 
     Attributes:
         keys: the breaker keys that refused, e.g. ``("target:main", "tool:time::convert_time")``.
-        retry_after_s: seconds until all of them may admit a call.
+        retry_after_s: seconds until a target may admit a call.
         last: what the last failed call met, one sentence; empty when that is not known.
+        waits: seconds until each target is tried again, by its name; empty where there is only one.
     """
 
     reached_tool = False
 
-    def __init__(self, keys: Sequence[str], retry_after_s: float, last: str = "") -> None:
+    def __init__(
+        self,
+        keys: Sequence[str],
+        retry_after_s: float,
+        last: str = "",
+        waits: Mapping[str, float] | None = None,
+    ) -> None:
         what = ", ".join(key.replace(":", " ", 1) for key in keys)
         said = f" The last call: {last.rstrip('.')}." if last else ""
-        super().__init__(
-            f"Not called: {what} failed repeatedly, or asked for a pause.{said}",
-            f"It is tried again in {max(retry_after_s, 1):.0f} s.",
+        several = dict(waits) if waits is not None and len(waits) > 1 else dict[str, float]()
+        again = (
+            "; ".join(f"{name} is tried again in {max(wait_s, 1):.0f} s" for name, wait_s in several.items())
+            or f"It is tried again in {max(retry_after_s, 1):.0f} s"
         )
+        super().__init__(f"Not called: {what} failed repeatedly, or asked for a pause.{said}", f"{again}.")
         self.keys = tuple(keys)
         self.retry_after_s = retry_after_s
         self.last = last
+        self.waits = several
+
+
+class PoolBusy(GatewayError):
+    """The call was not made: every target has as many calls as it may, and enough calls wait.
+
+    Attributes:
+        retry_after_s: seconds after which a place may be free.
+    """
+
+    reached_tool = False
+
+    def __init__(self, waiting: int, retry_after_s: float) -> None:
+        super().__init__(
+            f"Not called: every target is busy, and {waiting} calls wait already.",
+            f"Try again in {retry_after_s:.0f} s, or raise balance.queue_limit or a target's capacity.",
+        )
+        self.retry_after_s = retry_after_s
+
+
+class NoTarget(GatewayError):
+    """The call was not made: no target is in use."""
+
+    reached_tool = False
+
+    def __init__(self, drained: Sequence[str]) -> None:
+        said = f"{', '.join(drained)} are drained" if drained else "none is registered"
+        super().__init__(
+            f"Not called: no target is in use; {said}.",
+            "Run `tool-router targets resume NAME`."
+            if drained
+            else "Check the gateway section of router.yml.",
+        )

@@ -6,6 +6,7 @@ of `execute_task`'s description comes from the store meanwhile.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from mcp.server.mcpserver import Context
 
 if TYPE_CHECKING:
     from tool_router.app import AppContext
+    from tool_router.control.commands import Commands
 
 DEFAULT_DESCRIPTION = (
     "Does a task with the right tool of any connected server: finds it, fills its arguments and calls it. "
@@ -99,6 +101,8 @@ class LazyApp:
     async def _serve(self, tasks: anyio.abc.TaskGroup) -> None:
         from tool_router.app import open_app
         from tool_router.config_file import load_settings
+        from tool_router.control.place import socket_of
+        from tool_router.control.server import serve_commands
         from tool_router.telemetry.log import configure
 
         settings = load_settings(environ=self._environ)
@@ -112,6 +116,7 @@ class LazyApp:
         async with open_app(settings, self._environ, description_changed) as app:
             self._app = app
             self._settled.set()
+            await serve_commands(_commands(app), socket_of(self._environ, os.getpid()))
             await anyio.sleep_forever()
 
     def _stored_description(self) -> str | None:
@@ -127,6 +132,12 @@ class LazyApp:
             return read_description(store_path(settings, self._environ), gateway_key(settings, self._environ))
         except (ToolRouterError, ServiceManagerError):
             return None
+
+
+def _commands(app: AppContext) -> Commands:
+    from tool_router.control.commands import Commands
+
+    return Commands(app.gateway, {"pid": os.getpid(), "gateway": app.gateway.key})
 
 
 # Here and not in server.py: `mcp run` loads that file by path under a name that is in no module table, where

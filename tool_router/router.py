@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -13,12 +13,14 @@ import anyio
 from mcp.types import CallToolResult
 
 from tool_router.args.model import Source
+from tool_router.balance.balanced import ANY, BalancedGateway
+from tool_router.balance.requirements import CallRequest
 from tool_router.catalog.find import find
 from tool_router.catalog.model import Tool
 from tool_router.config import Settings
 from tool_router.effect import effect_of
 from tool_router.errors import GatewayTimeout, ToolRouterError, ToolUnavailable, UnknownTool
-from tool_router.gateway.protocol import Gateway, Progress
+from tool_router.gateway.protocol import Progress
 from tool_router.plan import Plan, Request, decision_facts
 from tool_router.policy import (
     Ambiguous,
@@ -67,6 +69,7 @@ class Router:
         recorder: is told what became of each call; None where nothing is learned.
         values: finds arguments that no rule found; None leaves them missing.
         warmer: is told when requests come and go; None where nothing is warmed.
+        wishes: what a call of a tool, for a task of a category, wishes of its target.
         clock: monotonic seconds.
         now: the person's wall clock, which "tomorrow" is read by.
     """
@@ -76,10 +79,11 @@ class Router:
         settings: Settings,
         keeper: CatalogKeeper,
         selector: Selector,
-        gateway: Gateway,
+        gateway: BalancedGateway,
         recorder: Recorder | None = None,
         values: ValueModel | None = None,
         warmer: Warmer | None = None,
+        wishes: Callable[[Tool, str], CallRequest] = lambda tool, category: ANY,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = _local_time,
     ) -> None:
@@ -90,6 +94,7 @@ class Router:
         self._recorder = recorder
         self._values = values
         self._warmer = warmer
+        self._wishes = wishes
         self._clock = clock
         self._now = now
         policy = settings.policy
@@ -170,23 +175,25 @@ class Router:
             status = "declined" if declined and isinstance(decision, Confirm) else decision.kind
             return self._finish(plan, result, status, started)
         left_s = max(0.0, self._settings.request.budget_s - plan.spent_s)
+        asked: list[str] = []
         try:
             with self._busy(), anyio.fail_after(left_s):
-                result = await self._gateway.call(decision.tool, decision.draft.arguments, progress)
+                wishes = self._wishes(decision.tool, plan.view.category if plan.view else "")
+                result = await self._gateway.call(
+                    decision.tool, decision.draft.arguments, progress, wishes, asked.append
+                )
         except TimeoutError:
             late = GatewayTimeout(
                 f"{decision.tool.id} did not answer within the {left_s:.0f} s that were left.",
                 "Raise request.budget_s if the tool is slow.",
             )
-            return self._finish(
-                plan, describe_failure(late, decision.tool, decision.draft), "failed", started
-            )
+            failure = describe_failure(late, decision.tool, decision.draft)
+            return self._finish(plan, failure, "failed", started, asked)
         except ToolRouterError as error:
-            return self._finish(
-                plan, describe_failure(error, decision.tool, decision.draft), "failed", started
-            )
+            failure = describe_failure(error, decision.tool, decision.draft)
+            return self._finish(plan, failure, "failed", started, asked)
         self._record(plan, decision.tool, result, started)
-        return self._finish(plan, result, "executed", started)
+        return self._finish(plan, result, "executed", started, asked)
 
     def _record(self, plan: Plan, tool: Tool, result: CallToolResult, started: float) -> None:
         """Note what became of a call that reached its tool."""
@@ -260,10 +267,12 @@ class Router:
         named = request.tool is not None and request.arguments is not None
         return decide(tool, draft, effect_of(tool), self._settings.policy.confirm, named=named)
 
-    def _finish(self, plan: Plan, result: CallToolResult, status: str, started: float) -> CallToolResult:
+    def _finish(
+        self, plan: Plan, result: CallToolResult, status: str, started: float, asked: Sequence[str] = ()
+    ) -> CallToolResult:
         call_ms = (self._clock() - started) * 1000
         ms = {**plan.ms, "call": call_ms, "total": plan.spent_s * 1000 + call_ms}
-        facts = decision_facts(plan, status, ms)
+        facts = decision_facts(plan, status, ms) | {"targets": list(asked)}
         self._log.info(
             "task_answered",
             status=status,

@@ -2,7 +2,8 @@
 
 What it imitates was observed on release 1.0.7: pages of at most 500 rows, a cursor that starts again at the
 first page when it is not understood, a bare list that stops at 50, disabled tools that are listed only on
-request, one error code for unknown, disabled and offline tools.
+request, one error code for unknown, disabled and offline tools, an upstream session for each session id and
+service, which serves one call at a time and fails when its service was restarted.
 """
 
 from __future__ import annotations
@@ -72,6 +73,9 @@ class ContextForge:
             Others echo their arguments.
         slow: call names that are answered only when `release` is set or the call is cancelled.
         wrong_id: answer calls under another id.
+        stateful: it takes only session ids of its own, of which it gives none here.
+        restarts: how often each service was restarted, by its slug.
+        upstream: its sessions, by id and slug; with how many restarts of the service each was opened after.
         started: set when a slow call has arrived.
         cancelled: ids of `notifications/cancelled`, in order; `was_cancelled` is set with the first.
     """
@@ -85,6 +89,11 @@ class ContextForge:
     results: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     slow: set[str] = field(default_factory=set[str])
     wrong_id: bool = False
+    stateful: bool = False
+    restarts: dict[str, int] = field(default_factory=dict[str, int])
+    upstream: dict[tuple[str, str], tuple[int, anyio.Lock]] = field(
+        default_factory=dict[tuple[str, str], tuple[int, anyio.Lock]]
+    )
     started: anyio.Event = field(default_factory=anyio.Event)
     release: anyio.Event = field(default_factory=anyio.Event)
     was_cancelled: anyio.Event = field(default_factory=anyio.Event)
@@ -147,10 +156,26 @@ class ContextForge:
             return _json({"jsonrpc": "2.0", "result": {}, "id": None})
         request_id = message["id"]
         name = message["params"]["name"]
+        session_id = request.headers.get("mcp-session-id", "")
+        if self.stateful and session_id:
+            error = {"code": -32002, "message": "Session not found", "data": {"method": "tools/call"}}
+            return _json({"jsonrpc": "2.0", "error": error, "id": request_id})
         found = next((entry for entry in self.rows if entry.get("name") == name), None)
         if found is None or not found["enabled"] or not found["reachable"]:
             error = {"code": -32601, "message": f"Tool not found: {name}"}
             return _json({"jsonrpc": "2.0", "error": error, "id": request_id})
+        if not session_id or found["gatewaySlug"] is None:
+            return await self._invoke(message, request_id, name)
+        slug = found["gatewaySlug"]
+        restarts = self.restarts.get(slug, 0)
+        opened_after, turn = self.upstream.setdefault((session_id, slug), (restarts, anyio.Lock()))
+        if opened_after != restarts:
+            error = {"code": -32603, "message": "Internal error"}
+            return _json({"jsonrpc": "2.0", "error": error, "id": request_id})
+        async with turn:
+            return await self._invoke(message, request_id, name)
+
+    async def _invoke(self, message: Mapping[str, Any], request_id: str, name: str) -> Response:
         if name in self.slow:
             self.started.set()
             with anyio.move_on_after(30):

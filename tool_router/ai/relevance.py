@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import anyio
@@ -15,7 +15,7 @@ from cachetools import TTLCache
 from tool_router.ai.catalog_embedder import CatalogEmbedder
 from tool_router.ai.provider import EmbeddingModel, RelevanceProvider, Vectors
 from tool_router.ai.trouble import Trouble
-from tool_router.ai.vectors import CatalogVectors, query_texts, unit
+from tool_router.ai.vectors import CatalogVectors, joined, query_texts
 from tool_router.cache.store import Store
 from tool_router.catalog.model import Catalog
 from tool_router.errors import ProviderError
@@ -29,7 +29,7 @@ KEPT_S = 20 * 60.0
 
 QUERY_TTL_S = 300.0
 _QUERIES_KEPT = 512
-_PROBE = "list the files of a folder"
+_PROBE = {"list the files of a folder": 1.0}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +89,7 @@ class EmbedRelevance:
         self._vectors: CatalogVectors | None = None
         self._wanted = anyio.Event()
         self._tried = anyio.Event()
-        self._queries = TTLCache[tuple[str, ...], Vectors, float](_QUERIES_KEPT, QUERY_TTL_S, clock)
+        self._queries = TTLCache[tuple[object, ...], Vectors, float](_QUERIES_KEPT, QUERY_TTL_S, clock)
         self._log = structlog.get_logger()
 
     @property
@@ -148,17 +148,20 @@ class EmbedRelevance:
         texts = query_texts(task, context, vectors.model)
         if not texts:
             return Relevance(None, "the task is empty")
-        query = self._queries.get((vectors.model.key, *texts))
+        key = (vectors.model.key, *texts.items())
+        query = self._queries.get(key)
         if query is None:
             if self._trouble.reason:
                 return Relevance(None, self._trouble.reason)
             query = await self._ask(texts, vectors, budget_s)
             if query is None:
                 return Relevance(None, self._trouble.reason or "no time was left to embed the task")
-            self._queries[vectors.model.key, *texts] = query
+            self._queries[key] = query
         return Relevance(vectors.cosines(query), query=TaskVector(vectors.model.key, query))
 
-    async def _ask(self, texts: Sequence[str], vectors: CatalogVectors, budget_s: float) -> Vectors | None:
+    async def _ask(
+        self, texts: Mapping[str, float], vectors: CatalogVectors, budget_s: float
+    ) -> Vectors | None:
         """The unit vector of a query, or None with the trouble noted."""
         limit_s = min(budget_s, self._query_timeout_s)
         with anyio.move_on_after(limit_s):
@@ -173,9 +176,10 @@ class EmbedRelevance:
             self._want()
         return None
 
-    async def _embed_query(self, texts: Sequence[str], model: EmbeddingModel, dimension: int) -> Vectors:
-        embedded = unit(await self._provider.embed(texts, model))
-        found = unit(embedded.sum(axis=0, keepdims=True))[0]
+    async def _embed_query(
+        self, texts: Mapping[str, float], model: EmbeddingModel, dimension: int
+    ) -> Vectors:
+        found = joined(await self._provider.embed(tuple(texts), model), texts)
         if len(found) != dimension:
             self._forget()
             raise ProviderError(
@@ -231,9 +235,9 @@ class EmbedRelevance:
             TimeoutError: not even the first was answered.
         """
         with anyio.fail_after(PROBE_LIMIT_S):
-            await self._embed_query([_PROBE], vectors.model, vectors.dimension)
+            await self._embed_query(_PROBE, vectors.model, vectors.dimension)
         with anyio.move_on_after(self._query_timeout_s):
-            await self._embed_query([_PROBE], vectors.model, vectors.dimension)
+            await self._embed_query(_PROBE, vectors.model, vectors.dimension)
             return
         raise self._too_slow()
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import cast
 
 import numpy as np
@@ -18,14 +19,18 @@ TEXT_LIMIT = 1_000
 """Characters of one text. Small embedding models read 256 to 512 tokens, about 1,000 to 2,000 characters."""
 
 CONTEXT_LIMIT = 300
-FULL_WEIGHT = 2.0
-GIST_WEIGHT = 1.0
-"""The full text names server and parameters, the gist only what the tool does; chosen on the dev data."""
+TOOL_WEIGHTS = (0.2, 0.5, 0.75, 1.0, 1.5)
+"""What each of `tool_texts` counts in a tool's vector; chosen on the dev data (docs/selection.md)."""
+CLOSING_WEIGHT = 0.75
+"""What the last sentence of a task counts beside the whole: the question often stands there."""
 CENTRED_FROM = 20
 """Tools from which on the mean is mostly what the model says of every tool."""
 _NUMBER = re.compile(r"\b\d[\d.,:/-]*\b")
 _SENTENCE = re.compile(r"(?<=[.!?])\s")
-_PARAMETER_CHARS = 200
+_NAME_CHARS = 200
+_PARAMETER_CHARS = 80
+_PARAMETERS_CHARS = 500
+_MOST_PARAMETERS = 100
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _PUNCTUATION = re.compile(r"[_\-./:]+")
 
@@ -36,12 +41,12 @@ class TextKeys:
 
     Attributes:
         fingerprint: the catalog's.
-        rows: the hashes of each tool's full text and of its gist, in catalog order.
+        rows: the hashes of each tool's texts, as `tool_texts` orders them, in catalog order.
         texts: the texts by their hash; equal texts are embedded once.
     """
 
     fingerprint: str
-    rows: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str, ...], ...]
     texts: Mapping[str, str]
 
 
@@ -68,13 +73,13 @@ class CatalogVectors:
 
 
 def text_keys(catalog: Catalog, model: EmbeddingModel) -> TextKeys:
-    """The texts of a catalog's tools. Takes about 30 microseconds a tool: for a worker thread."""
+    """The texts of a catalog's tools. Takes about 70 microseconds a tool: for a worker thread."""
     texts: dict[str, str] = {}
-    rows: list[tuple[str, str]] = []
+    rows: list[tuple[str, ...]] = []
     for tool in catalog.tools:
-        full, gist = (model.document_prefix + text for text in (tool_text(tool), tool_gist(tool)))
-        row = (text_hash(full), text_hash(gist))
-        texts |= zip(row, (full, gist), strict=True)
+        of_tool = [model.document_prefix + text for text in tool_texts(tool)]
+        row = tuple(map(text_hash, of_tool))
+        texts |= zip(row, of_tool, strict=True)
         rows.append(row)
     return TextKeys(catalog.fingerprint, tuple(rows), texts)
 
@@ -88,7 +93,7 @@ def assemble(keys: TextKeys, model: EmbeddingModel, known: Mapping[str, Vectors]
     dimension = max((len(vector) for vector in known.values()), default=1)
     matrix = np.zeros((len(keys.rows), dimension), np.float32)
     for row, hashes in enumerate(keys.rows):
-        for key, weight in zip(hashes, (FULL_WEIGHT, GIST_WEIGHT), strict=True):
+        for key, weight in zip(hashes, TOOL_WEIGHTS, strict=True):
             if key in known:
                 matrix[row] += weight * known[key]
     matrix = unit(matrix)
@@ -99,35 +104,48 @@ def assemble(keys: TextKeys, model: EmbeddingModel, known: Mapping[str, Vectors]
     return CatalogVectors(keys.fingerprint, model, unit(matrix))
 
 
-def tool_text(tool: Tool) -> str:
-    """What is embedded of a tool: server, name in words, description, and the names of its parameters."""
+def tool_texts(tool: Tool) -> tuple[str, str, str, str, str]:
+    """What is embedded of a tool, each a view of it that a task may come close to.
+
+    Server and name, the whole with its server, the same without, the gist (the first sentence, or the name),
+    and the parameters with what is said of them.
+    """
     name = _words(tool.name)
-    head = f"{_words(tool.server)}: {name}" if tool.server else name
-    if tool.title and tool.title != tool.name:
-        head = f"{head} ({tool.title})"
-    parameters = ", ".join(map(_words, _parameters(tool)))[:_PARAMETER_CHARS]
-    tail = f"\nParameters: {parameters}" if parameters else ""
-    description = " ".join(tool.description[: 2 * TEXT_LIMIT].split())
-    room = max(0, TEXT_LIMIT - len(head) - len(tail) - 2)
-    return plain_text(f"{head}. {description[:room]}{tail}")[: TEXT_LIMIT + _PARAMETER_CHARS]
+    title = f" ({tool.title[:_NAME_CHARS]})" if tool.title and tool.title != tool.name else ""
+    description = plain_text(" ".join(tool.description[: 2 * TEXT_LIMIT].split()))[:TEXT_LIMIT]
+    gist = _SENTENCE.split(description, maxsplit=1)[0]
+    parameters = "; ".join(_parameters(tool))[:_PARAMETERS_CHARS]
+    return (
+        plain_text(f"{_words(tool.server)} {name}"),
+        plain_text(f"{_words(tool.server)} {name}{title}: {description}")[:TEXT_LIMIT],
+        plain_text(f"{name}{title}: {description}")[:TEXT_LIMIT],
+        gist or name,
+        plain_text(f"{name}: {parameters}"),
+    )
 
 
-def tool_gist(tool: Tool) -> str:
-    """The first sentence of the description; the name in words where there is none."""
-    first = _SENTENCE.split(" ".join(tool.description[:TEXT_LIMIT].split()), maxsplit=1)[0]
-    return plain_text(first) or _words(tool.name)
+def query_texts(task: str, context: str, model: EmbeddingModel) -> Mapping[str, float]:
+    """What is embedded of a request, each with what it counts; nothing for an empty request.
 
-
-def query_texts(task: str, context: str, model: EmbeddingModel) -> tuple[str, ...]:
-    """What is embedded of a request: the task with the beginning of its context, and the task without values.
-
-    Names, paths and numbers in a task pull its vector towards tools that speak of such things; the second
-    text has none. The first alone where both are the same, nothing for an empty request.
+    The task with the beginning of its context, the task without values (names, paths and numbers in a task
+    pull its vector towards tools that speak of such things), and its last sentence. Equal texts are one.
     """
     said = plain_text(f"{task[:TEXT_LIMIT]}\n{context[:CONTEXT_LIMIT]}")
     bare = plain_text(" ".join(_NUMBER.sub(" ", without_values(task[:TEXT_LIMIT])).split()))
-    found = dict.fromkeys(text for text in (said, bare) if text)
-    return tuple(f"{model.query_prefix}{text}" for text in found)
+    sentences = _SENTENCE.split(" ".join(task[-TEXT_LIMIT:].split()))
+    closing = plain_text(next((sentence for sentence in reversed(sentences) if sentence.strip()), ""))
+    found: dict[str, float] = {}
+    for text, weight in ((said, 1.0), (bare or said, 1.0), (closing or said, CLOSING_WEIGHT)):
+        if text:
+            key = f"{model.query_prefix}{text}"
+            found[key] = found.get(key, 0.0) + weight
+    return found
+
+
+def joined(embedded: Vectors, texts: Mapping[str, float]) -> Vectors:
+    """The unit vector of a request, from the vectors of its `query_texts` in their order."""
+    weights = np.fromiter(texts.values(), np.float32, len(texts))
+    return unit((unit(embedded) * weights[:, None]).sum(axis=0, keepdims=True))[0]
 
 
 def plain_text(text: str) -> str:
@@ -167,11 +185,16 @@ def to_bytes(vectors: Mapping[str, Vectors]) -> dict[str, bytes]:
 
 
 def _words(identifier: str) -> str:
-    return " ".join(_PUNCTUATION.sub(" ", _CAMEL.sub(" ", identifier[:_PARAMETER_CHARS])).split())
+    return " ".join(_PUNCTUATION.sub(" ", _CAMEL.sub(" ", identifier[:_NAME_CHARS])).split())
 
 
-def _parameters(tool: Tool) -> list[str]:
+def _parameters(tool: Tool) -> Iterator[str]:
+    """The parameters in words: "name: its description"."""
     if isinstance(tool.input_schema, bool):
-        return []
+        return
     properties = tool.input_schema.get("properties")
-    return list(map(str, cast("Mapping[str, object]", properties))) if isinstance(properties, Mapping) else []
+    if not isinstance(properties, Mapping):
+        return
+    for name, schema in islice(cast("Mapping[object, object]", properties).items(), _MOST_PARAMETERS):
+        said = cast("Mapping[str, object]", schema).get("description") if isinstance(schema, Mapping) else ""
+        yield f"{_words(str(name))}: {str(said or '')[:_PARAMETER_CHARS]}"

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tool_router.balance.permit import Permit
+from tool_router.balance.window import Result
 from tool_router.catalog.model import Tool
-from tool_router.errors import GatewayError, UpstreamFailed
+from tool_router.errors import GatewayBusy, GatewayError, GatewayTimeout, UpstreamFailed
 
 Scope = Literal["target", "service", "tool"]
 
@@ -36,18 +37,37 @@ class CallKeys:
     by_scope: Mapping[Scope, str]
 
     @classmethod
-    def of(cls, target: str, tool: Tool | None = None) -> CallKeys:
+    def of(cls, target: str, tool: Tool | None = None, *, shared: bool = True) -> CallKeys:
         """The keys of a call of this tool; of a listing without one.
 
         A tool whose service the gateway does not name has no service key: a common one would tie strangers
         together.
+
+        Args:
+            target: the target's name.
+            tool: what is called.
+            shared: whether services and tools have one breaker for all targets; else one at each.
         """
         keys: dict[Scope, str] = {"target": f"target:{target}"}
+        at = "" if shared else f"@{target}"
         if tool is not None:
             if tool.server:
-                keys["service"] = f"service:{tool.server}"
-            keys["tool"] = f"tool:{tool.id}"
+                keys["service"] = f"service:{tool.server}{at}"
+            keys["tool"] = f"tool:{tool.id}{at}"
         return cls(keys)
+
+
+def result_of(error: GatewayError, scope: Scope) -> Result | None:
+    """What a failed call is in the window of its target or service; None says nothing about it."""
+    if isinstance(error, GatewayTimeout):
+        return Result.TIMEOUT
+    if scope == "target":
+        if isinstance(error, GatewayBusy):
+            return Result.RATE_LIMITED
+        if isinstance(error, UpstreamFailed):
+            # It answered, and in its protocol: that is what a target is for.
+            return Result.SUCCESS
+    return Result.ERROR if scope in error.counts_against else None
 
 
 def record_success(permits: Mapping[str, Permit]) -> None:

@@ -14,7 +14,14 @@ from dataclasses import dataclass
 
 from tool_router.balance.breaker import Clock
 from tool_router.catalog.model import Tool
-from tool_router.errors import GatewayError, GatewayFailed, GatewayTimeout, GatewayUnreachable, UpstreamFailed
+from tool_router.errors import (
+    GatewayBusy,
+    GatewayError,
+    GatewayFailed,
+    GatewayTimeout,
+    GatewayUnreachable,
+    UpstreamFailed,
+)
 
 _PASSING = (GatewayUnreachable, GatewayFailed, GatewayTimeout, UpstreamFailed)
 """Failures that may be gone a moment later."""
@@ -49,6 +56,15 @@ def may_repeat(error: GatewayError, tool: Tool, never: frozenset[str] = frozense
         return False
     harmless = tool.hints.read_only is True or tool.hints.idempotent is True
     return harmless or not error.reached_tool
+
+
+def may_move_on(error: GatewayError) -> bool:
+    """Whether another target may be asked at once, for any tool and outside the retry budget.
+
+    Only where the call provably did not reach its tool and this target is the reason: it can't be reached,
+    broke off before it took the request, or pushes back.
+    """
+    return not error.reached_tool and isinstance(error, (*_PASSING, GatewayBusy))
 
 
 def pause_s(retry: int, settings: RetrySettings, draw: Callable[[], float] = random.random) -> float:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from tool_router.cli import bench, calls, doctor, evaluate, feedback, install, listing, pins, serve, status
+from tool_router.cli import (
+    bench,
+    calls,
+    doctor,
+    evaluate,
+    feedback,
+    install,
+    listing,
+    pins,
+    serve,
+    status,
+    targets,
+)
 
 app = typer.Typer(
     name="tool-router",
@@ -15,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for module in (serve, calls, listing, status, doctor, pins, feedback, evaluate, bench, install):
+for module in (serve, calls, listing, status, doctor, pins, targets, feedback, evaluate, bench, install):
     module.register(app)
 
 __all__ = ["app"]

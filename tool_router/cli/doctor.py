@@ -15,13 +15,13 @@ from service_manager.config import load_services
 from service_manager.errors import ServiceManagerError
 from service_manager.needs import unavailable_reason
 from service_manager.paths import services_file
-from tool_router.app import build_gateway, token
 from tool_router.cache.assembly import open_store
 from tool_router.cli.pins import look, rows_of
 from tool_router.cli.run import FAILED, AsJson, Config, print_json
 from tool_router.config import Settings
 from tool_router.config_file import load_settings, settings_file
 from tool_router.errors import StoreError, ToolRouterError
+from tool_router.gateway.assembly import build_gateway, token
 from tool_router.location import store_path
 from tool_router.telemetry.log import configure
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tool_router.ai.catalog_embedder import CatalogEmbedder
 from tool_router.ai.provider import EmbeddingModel, RelevanceProvider, Vectors
-from tool_router.ai.vectors import CatalogVectors, query_texts, unit
+from tool_router.ai.vectors import CatalogVectors, joined, query_texts
 from tool_router.cache.store import Store
 from tool_router.catalog.model import Catalog, Tool
 from tool_router.evaluation.dataset import EvalTask
@@ -51,16 +51,15 @@ class SetEmbedder:
             ProviderError: the provider failed.
         """
         texts = [query_texts(task.task, task.context, self._model) for task in tasks]
-        flat = [text for pair in texts for text in pair]
+        flat = [text for of_task in texts for text in of_task]
         rows: list[Vectors] = []
         for start in range(0, len(flat), BATCH):
-            rows.extend(unit(await self._provider.embed(flat[start : start + BATCH], self._model)))
+            rows.extend(await self._provider.embed(flat[start : start + BATCH], self._model))
             on_progress(min(start + BATCH, len(flat)), len(flat))
         found: list[Vectors] = []
         place = 0
-        for pair in texts:
-            of_task = rows[place : place + len(pair)]
-            place += len(pair)
-            joined = np.sum(of_task, axis=0, keepdims=True) if of_task else np.zeros((1, 1), np.float32)
-            found.append(unit(joined)[0])
+        for of_task in texts:
+            embedded = np.array(rows[place : place + len(of_task)], np.float32)
+            place += len(of_task)
+            found.append(joined(embedded, of_task) if of_task else np.zeros(1, np.float32))
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -12,18 +13,22 @@ import anyio.lowlevel
 import structlog
 from mcp.types import CallToolResult
 
-from tool_router.catalog.model import Tool
+from tool_router.catalog.model import Availability, Tool
 from tool_router.errors import GatewayError, GatewayRejected, ToolUnavailable
 from tool_router.gateway.contextforge_catalog import PAGE_ROWS, ContextForgeCatalog
 from tool_router.gateway.contextforge_rpc import (
     METHOD_NOT_FOUND,
+    RpcError,
     call_request,
     cancel_notice,
     read_answer,
+    refuses_session,
     rpc_error,
+    upstream_failed,
     verdict,
 )
-from tool_router.gateway.json_http import JsonHttp
+from tool_router.gateway.contextforge_sessions import SessionPool
+from tool_router.gateway.json_http import Answer, JsonHttp
 from tool_router.gateway.json_value import as_object
 from tool_router.gateway.protocol import Health, Progress
 from tool_router.gateway.rows import contextforge_tool, told_apart
@@ -38,6 +43,19 @@ WHY_LIMIT_S = 5.0
 """How long it may take to find out why the gateway does not know a tool."""
 
 
+class _RpcHttp(JsonHttp):
+    """Adds the session to a call."""
+
+    async def call(self, body: bytes, session_id: str, *, read_timeout_s: float) -> Answer:
+        """Send a call to ``/rpc``; without a session where the id is empty.
+
+        Raises:
+            GatewayError: there was no 2xx answer with JSON in it.
+        """
+        headers = {"Mcp-Session-Id": session_id} if session_id else {}
+        return await self._ask("POST", "/rpc", body=body, headers=headers, read_timeout_s=read_timeout_s)
+
+
 class ContextForgeGateway:
     """Lists and calls tools through ContextForge.
 
@@ -50,6 +68,10 @@ class ContextForgeGateway:
         connect_timeout_s: at most 30.
         read_timeout_s: silence that ends a listing or a health check.
         call_timeout_s: silence that ends a call; the caller's cancel scope ends it sooner.
+        sessions: how many upstream sessions of each service are kept for calls to share, over "rpc"; with 0
+            the gateway opens a new one for each call.
+        session_seed: secret that the sessions' ids are derived from; empty draws one. The gateway never drops
+            a session: a process that gives the seed of an ended one uses its sessions instead of adding more.
 
     Raises:
         ConfigError: `url` is no http or https address.
@@ -64,11 +86,14 @@ class ContextForgeGateway:
         connect_timeout_s: float = 10.0,
         read_timeout_s: float = 30.0,
         call_timeout_s: float = 300.0,
+        sessions: int = 4,
+        session_seed: bytes = b"",
     ) -> None:
-        self._http = JsonHttp(url, token, connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s)
+        self._http = _RpcHttp(url, token, connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s)
         self.key = f"contextforge:{self._http.url}"
         self._catalog = ContextForgeCatalog(self._http)
         self._call_timeout_s = call_timeout_s
+        self._sessions = SessionPool(sessions, session_seed or secrets.token_bytes(32), anyio.current_time)
         self._row_ids: dict[str, str] = {}
         self._link: McpLink | None = None
         if transport == "mcp":
@@ -118,6 +143,8 @@ class ContextForgeGateway:
                 self._log.warning("gateway_row_without_name", row_id=str(row.get("id"))[:64])
                 continue
             tools.append(tool)
+            if tool.availability is Availability.UNREACHABLE:
+                self._sessions.forget(tool.server)
             row_id = row.get("id")
             if isinstance(row_id, str):
                 row_ids[tool.call_name] = row_id
@@ -145,18 +172,10 @@ class ContextForgeGateway:
 
     async def check(self) -> Health:
         """Ask for the gateway's health, then read a tool with the token; says what to do about either."""
-        asked = self._http.asked("GET", "/health").what
         try:
-            answer = (await self._http.get("/health")).value
-            state = (as_object(answer) or {}).get("status")
-            if not isinstance(state, str):
-                return Health(
-                    False,
-                    f"{asked} was answered, but not as ContextForge does.",
-                    "Another program listens there: check gateway.url.",
-                )
-            if state != "healthy":
-                return Health(False, f"{self._http.url} says that it is {state}.", "See the gateway's log.")
+            health = await self.probe()
+            if not health.ok:
+                return health
             await self._catalog.probe()
             if self._link is not None:
                 await self._link.connect()
@@ -164,21 +183,54 @@ class ContextForgeGateway:
             return Health(False, error.tried, error.next_step)
         return Health(True, f"ContextForge at {self._http.url} answers, and the token may read its tools.")
 
+    async def probe(self) -> Health:
+        """Ask for the gateway's health alone, in one request: what is asked of it again and again.
+
+        Raises:
+            GatewayBusy: it is to be left alone; `check` only says so, but who asks often must obey.
+            GatewayError: there was no answer.
+        """
+        answer = (await self._http.get("/health")).value
+        state = (as_object(answer) or {}).get("status")
+        if not isinstance(state, str):
+            return Health(
+                False,
+                f"{self._http.asked('GET', '/health').what} was answered, but not as ContextForge does.",
+                "Another program listens there: check gateway.url.",
+            )
+        if state != "healthy":
+            return Health(False, f"{self._http.url} says that it is {state}.", "See the gateway's log.")
+        return Health(True, f"ContextForge at {self._http.url} answers.")
+
     async def _call_rpc(self, tool: Tool, arguments: Mapping[str, Any]) -> CallToolResult:
-        # ContextForge keys a cancellation by the bare id, whoever sent it: only a random one is ours.
-        request_id = str(uuid.uuid4())
-        body = call_request(request_id, tool, arguments)
-        try:
-            answer = await self._http.post("/rpc", body, read_timeout_s=self._call_timeout_s)
-        except anyio.get_cancelled_exc_class():
-            await self._tell_cancelled(request_id)
-            raise
-        outcome = read_answer(answer.value, request_id, self._http.asked("POST", "/rpc").what)
+        with self._sessions.use(tool) as session:
+            outcome = await self._ask(tool, arguments, session.id)
+            if isinstance(outcome, RpcError) and session.id and refuses_session(outcome):
+                # It refused before it looked for the tool, so that nothing is done twice.
+                self._sessions.disable()
+                self._log.info("gateway_takes_no_session_ids", gateway=self._http.url, said=outcome.message)
+                outcome = await self._ask(tool, arguments, "")
+            # A session whose service was restarted answers just like a service that died at work: that the
+            # tool was not reached can't be told from it.
+            session.lost = upstream_failed(outcome, tool)
         if isinstance(outcome, CallToolResult):
             return outcome
         if outcome.code == METHOD_NOT_FOUND:
             raise await self._why_not_found(tool)
         raise rpc_error(outcome, tool)
+
+    async def _ask(
+        self, tool: Tool, arguments: Mapping[str, Any], session_id: str
+    ) -> CallToolResult | RpcError:
+        # ContextForge keys a cancellation by the bare id, whoever sent it: only a random one is ours.
+        request_id = str(uuid.uuid4())
+        body = call_request(request_id, tool, arguments)
+        try:
+            answer = await self._http.call(body, session_id, read_timeout_s=self._call_timeout_s)
+        except anyio.get_cancelled_exc_class():
+            await self._tell_cancelled(request_id)
+            raise
+        return read_answer(answer.value, request_id, self._http.asked("POST", "/rpc").what)
 
     async def _tell_cancelled(self, request_id: str) -> None:
         with anyio.move_on_after(CANCEL_NOTICE_S, shield=True):

@@ -24,6 +24,9 @@ from tool_router.gateway.json_value import as_object
 METHOD_NOT_FOUND = -32601
 """ContextForge's answer for a tool that is unknown, disabled or offline: read its row to tell which."""
 
+_UPSTREAM_ERROR = -32603
+"""ContextForge's answer for whatever went wrong between it and the service; it says no more."""
+
 _UPSTREAM_PREFIXES = ("MCP server error:", "Tool invocation failed", "Tool invocation timed out after")
 """How ContextForge begins the text of a result that it wrote itself because the service behind it failed."""
 
@@ -83,11 +86,20 @@ def read_answer(value: object, request_id: str, asked: str) -> CallToolResult | 
         raise _malformed(asked, f"no tool result ({where}: {first['msg']})") from invalid
 
 
+def refuses_session(error: RpcError) -> bool:
+    """Whether the call was refused, before anything was done, for naming a session the gateway did not give.
+
+    With ``USE_STATEFUL_SESSIONS=true`` it takes only its own ids. The texts are those of release 1.0.7; a
+    missing permission has the second code too, and another text.
+    """
+    return error.code in (-32002, -32003) and error.message.startswith("Session ")
+
+
 def rpc_error(error: RpcError, tool: Tool) -> GatewayError:
     """What an error other than `METHOD_NOT_FOUND` means for the call of this tool."""
     said = f"{tool.id}: the gateway answered {error.code}, {error.message or 'without a message'}."
     match error.code:
-        case -32603:
+        case _ if error.code == _UPSTREAM_ERROR:
             server = tool.server or "the service behind it"
             return UpstreamFailed(
                 said, f"See whether {server} runs and answers; the gateway's log has its error."
@@ -139,6 +151,13 @@ def verdict(result: CallToolResult, tool: Tool) -> GatewayError | None:
             f"See whether {server} runs and answers.",
         )
     return None
+
+
+def upstream_failed(outcome: CallToolResult | RpcError, tool: Tool) -> bool:
+    """Whether an answer says that something went wrong between the gateway and the service."""
+    if isinstance(outcome, RpcError):
+        return outcome.code == _UPSTREAM_ERROR
+    return isinstance(verdict(outcome, tool), UpstreamFailed)
 
 
 def _sole_text(result: CallToolResult) -> str | None:

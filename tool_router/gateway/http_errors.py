@@ -108,6 +108,8 @@ def trouble_error(name: str, reason: str, asked: Asked, limit_s: float | None = 
                 f"{asked.what} found no free connection{within}.", "Send fewer calls at once."
             )
             late.reached_tool = False
+            # The calls that hold the connections say for themselves how the gateway fares.
+            late.counts_against = frozenset()
             return late
         case Trouble.READ_TIMEOUT:
             return GatewayTimeout(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import anyio
 import structlog
@@ -53,6 +53,18 @@ class Endpoint(Protocol):
         ...
 
 
+@runtime_checkable
+class CheapEndpoint(Endpoint, Protocol):
+    """A far side that is asked anew rather than waited for.
+
+    An attempt to open a connection may hang on a line that is dead, so one that nobody waits for any more is
+    given up. A command is different: it may take longer to start than any one caller waits.
+    """
+
+    cheap_to_open: bool
+    """True; a marker of this kind of far side."""
+
+
 class Connection:
     """A client of the SDK and the task that holds it.
 
@@ -82,6 +94,7 @@ class Connection:
         self._client: Client | None = None
         self._error: GatewayError | None = None
         self._users = 0
+        self._opening = anyio.CancelScope()
         self._log = structlog.get_logger()
         self.dropped = False
         """Whether it takes no new requests: it failed, or its far side has ended."""
@@ -89,7 +102,7 @@ class Connection:
     async def run(self) -> None:
         """Open the connection and hold it until it is dropped and unused, or closed."""
         try:
-            with anyio.CancelScope() as scope:
+            with self._opening as scope:
                 scope.deadline = anyio.current_time() + self._connect_timeout_s
                 async with self._sdk_client() as client:
                     scope.deadline = math.inf
@@ -135,20 +148,26 @@ class Connection:
             yield self._client
         finally:
             self._users -= 1
-            if self.dropped:
+            given_up = self._client is None and isinstance(self._endpoint, CheapEndpoint)
+            if self.dropped or (given_up and self._users == 0):
                 self.drop()
 
     def drop(self) -> None:
         """Take no new requests; it is closed when the last one has ended."""
         self.dropped = True
         if self._users == 0:
-            self._closing.set()
+            self._end()
 
     async def close(self) -> None:
         """End it, politely for `CLOSE_S` seconds at most."""
         with anyio.move_on_after(CLOSE_S, shield=True):
-            self._closing.set()
+            self._end()
             await self._done.wait()
+
+    def _end(self) -> None:
+        self._closing.set()
+        if self._client is None:
+            self._opening.cancel()
 
     async def explain(self, error: BaseException) -> GatewayError:
         """The failure behind an exception of the SDK."""

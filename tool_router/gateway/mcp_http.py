@@ -3,23 +3,36 @@
 The SDK reports each bad HTTP answer as the same JSON-RPC error, and an exception of the HTTP client ends its
 whole connection with every call under way in it. So failures are caught one layer below: a failed POST
 becomes an answer that the SDK hands to exactly the request it belongs to, a JSON-RPC error that names the
-failure in its data.
+failure in its data. An event stream that breaks off ends with the same answer, as an event.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Mapping
+import json
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import anyio
+import anyio.abc
 import httpx2
+import structlog
 from mcp.client._transport import Transport, TransportStreams
 from mcp.client.streamable_http import streamable_http_client
 
 from tool_router.errors import GatewayBusy, GatewayError, GatewayRejected, GatewayUnreachable
 from tool_router.gateway.http_errors import Asked, not_json, status_error, trouble_error
-from tool_router.gateway.json_http import CONNECT_LIMIT_S, KEEP_ALIVE_S, base_address, is_loopback
+from tool_router.gateway.json_http import (
+    CONNECT_LIMIT_S,
+    Clock,
+    ConnectionPool,
+    base_address,
+    is_loopback,
+    tls_context,
+)
 from tool_router.gateway.json_value import as_object, decode
 from tool_router.gateway.mcp_failure import Failures, SessionLost
 
@@ -27,6 +40,12 @@ SESSION_HEADER = "mcp-session-id"
 
 MAX_EVENT_BYTES = 64 * 1024 * 1024
 """The SDK gives up on an SSE event over 1 MiB; one image or file can be larger."""
+
+
+_CANCELLED = b"notifications/cancelled"
+
+CANCEL_NOTICE_S = 5.0
+"""How long it is tried to tell the server that a call was cancelled."""
 
 
 class HttpEndpoint:
@@ -37,6 +56,7 @@ class HttpEndpoint:
         headers: sent with every request; `Authorization` among them counts as a token.
         connect_timeout_s: at most 30.
         read_timeout_s: silence that ends an exchange; the caller's cancel scope ends it sooner.
+        clock: of the TCP connections' age, in monotonic seconds; the event loop's by default.
 
     Raises:
         ConfigError: `url` is no http or https address.
@@ -49,6 +69,7 @@ class HttpEndpoint:
         *,
         connect_timeout_s: float = 10.0,
         read_timeout_s: float = 300.0,
+        clock: Clock = anyio.current_time,
     ) -> None:
         shown = base_address(url)
         self._url = url.strip()
@@ -57,6 +78,9 @@ class HttpEndpoint:
         self._asked = Asked(f"POST {shown}", has_token=has_token)
         self._connect_timeout_s = min(connect_timeout_s, CONNECT_LIMIT_S)
         self._read_timeout_s = read_timeout_s
+        self._clock = clock
+        self._tls: ssl.SSLContext | None = None
+        self.cheap_to_open = True
         self.label = shown
         # A query can hold a key: it tells endpoints apart only as a hash.
         query = httpx2.URL(self._url).query
@@ -68,67 +92,148 @@ class HttpEndpoint:
 
     @asynccontextmanager
     async def _connect(self, failures: Failures) -> AsyncGenerator[TransportStreams]:
-        timeout = httpx2.Timeout(self._read_timeout_s, connect=self._connect_timeout_s)
-        client = ExplainingClient(
-            failures,
-            self._asked,
-            headers=self._headers,
-            timeout=timeout,
-            limits=httpx2.Limits(
-                max_connections=None, max_keepalive_connections=20, keepalive_expiry=KEEP_ALIVE_S
-            ),
-            trust_env=not is_loopback(self._url),
-        )
-        async with (
-            client,
-            streamable_http_client(
-                self._url, http_client=client, max_sse_event_size=MAX_EVENT_BYTES
-            ) as streams,
-        ):
-            yield streams
+        self._tls = self._tls or tls_context(self._url)
+        pool = ConnectionPool(self._tls, trust_env=not is_loopback(self._url), clock=self._clock)
+        async with pool.open(), anyio.create_task_group() as notices:
+            client = ExplainingClient(
+                failures,
+                self._asked,
+                notices,
+                headers=self._headers,
+                timeout=httpx2.Timeout(self._read_timeout_s, connect=self._connect_timeout_s),
+                transport=pool,
+            )
+            try:
+                async with (
+                    client,
+                    streamable_http_client(
+                        self._url, http_client=client, max_sse_event_size=MAX_EVENT_BYTES
+                    ) as streams,
+                ):
+                    yield streams
+            finally:
+                # Not before the SDK has left: it says goodbye to the server, for which it needs its task.
+                notices.cancel_scope.cancel()
+
+
+@dataclass(eq=False, slots=True)
+class _UnderWay:
+    """A request whose answer is not whole yet."""
+
+    request: httpx2.Request
+    scope: anyio.CancelScope
+    response: httpx2.Response | None = None
 
 
 class ExplainingClient(httpx2.AsyncClient):
     """Sends like its base, but a POST never raises and never gives the SDK an answer it would misread.
 
+    Cancelled calls are handled here too. On 2025-11-25 the SDK sends a notice, before anything else, and goes
+    on waiting for the answer: a frozen server would hold every later request and, one by one, every
+    connection. So the notice is sent beside the other requests, and the answer is no longer waited for.
+
     Args:
         failures: where the failures are kept.
         asked: what messages call a request.
+        notices: the task group in which notices are sent.
         options: of `httpx2.AsyncClient`.
     """
 
-    def __init__(self, failures: Failures, asked: Asked, **options: Any) -> None:
+    def __init__(
+        self, failures: Failures, asked: Asked, notices: anyio.abc.TaskGroup, **options: Any
+    ) -> None:
         super().__init__(**options)
         self._failures = failures
         self._asked = asked
+        self._notices = notices
+        self._under_way: set[_UnderWay] = set()
+        self._log = structlog.get_logger()
         self._refused_probe: GatewayError | None = None
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """Send a request; see the class."""
         if request.method != "POST":
             return await super().send(request, **options)
+        if _CANCELLED in request.content and _method_of(request) == _CANCELLED.decode():
+            await self._abandon(request)
+            self._notices.start_soon(self._notify, request)
+            return httpx2.Response(202, request=request)
         refused, self._refused_probe = self._refused_probe, None
         if refused is not None and _method_of(request) == "initialize":
             # The SDK follows a failed probe with a handshake. What refuses the one refuses the other, and
             # each refusal can count against this address: five 429s lock it out of ContextForge.
             return self._explained(refused, request)
+        under_way = _UnderWay(request, anyio.CancelScope())
+        self._under_way.add(under_way)
+        try:
+            with under_way.scope:
+                return await self._send(under_way, options)
+        finally:
+            if under_way.response is None:
+                self._under_way.discard(under_way)
+        # Nobody waits for this answer, but the SDK wants one.
+        return httpx2.Response(400, request=request)
+
+    async def _send(self, under_way: _UnderWay, options: Mapping[str, Any]) -> httpx2.Response:
+        request = under_way.request
         error: GatewayError
         try:
             response = await super().send(request, **options)
             explained = await self._judge(response, request)
-        except httpx2.TransportError as failed:
-            late_s = self._limit_s(failed)
-            error = trouble_error(type(failed).__name__, str(failed), self._asked, late_s)
-        except httpx2.DecodingError as failed:
-            error = trouble_error(type(failed).__name__, str(failed), self._asked)
+        except (httpx2.TransportError, httpx2.DecodingError) as failed:
+            error = self._trouble(failed)
         else:
             if explained is None:
-                return response
+                return self._followed(response, under_way)
             await response.aclose()
             error = explained
         if _refuses_everything(error) and _method_of(request) == "server/discover":
             self._refused_probe = error
         return self._explained(error, request)
+
+    def _followed(self, response: httpx2.Response, under_way: _UnderWay) -> httpx2.Response:
+        """The answer; where it is an event stream, with an end that is explained."""
+        stream = response.stream
+        if response.is_closed or not isinstance(stream, httpx2.AsyncByteStream):
+            return response
+        if not _is_event_stream(response) or "content-encoding" in response.headers:
+            # What is compressed can't be continued in plain text.
+            return response
+
+        def explain(failed: httpx2.TransportError, resumable: bool) -> bytes:
+            if resumable and under_way in self._under_way:
+                raise failed
+            told = json.dumps(self._failures.answer(self._trouble(failed)))
+            # The event that broke off becomes one of a kind that nobody listens to.
+            return f"\nevent: broken-off\n\nevent: message\ndata: {told}\n\n".encode()
+
+        def ended() -> None:
+            self._under_way.discard(under_way)
+
+        under_way.response = response
+        response.stream = _Events(stream, explain, ended)
+        return response
+
+    async def _abandon(self, notice: httpx2.Request) -> None:
+        """Wait no longer for the answer that a notice of cancellation names."""
+        named = (as_object(_message_of(notice).get("params")) or {}).get("requestId")
+        for under_way in tuple(self._under_way):
+            if _message_of(under_way.request).get("id") == named:
+                self._under_way.discard(under_way)
+                under_way.scope.cancel()
+                if under_way.response is not None:
+                    await under_way.response.aclose()
+
+    async def _notify(self, notice: httpx2.Request) -> None:
+        with anyio.move_on_after(CANCEL_NOTICE_S):
+            try:
+                await super().send(notice)
+            except (httpx2.TransportError, httpx2.DecodingError) as failed:
+                self._log.debug("cancel_notice_failed", error=str(failed) or type(failed).__name__)
+
+    def _trouble(self, failed: httpx2.RequestError) -> GatewayError:
+        late_s = self._limit_s(failed)
+        return trouble_error(type(failed).__name__, str(failed), self._asked, late_s)
 
     async def _judge(self, response: httpx2.Response, request: httpx2.Request) -> GatewayError | None:
         """What is wrong with an answer; None when the SDK can read it."""
@@ -136,9 +241,9 @@ class ExplainingClient(httpx2.AsyncClient):
         if response.next_request is not None or status == 202:
             # The SDK follows a redirect within the origin, and says of any other where it leads.
             return None
-        content_type = response.headers.get("content-type", "").lower()
-        if response.is_success and content_type.startswith("text/event-stream"):
+        if response.is_success and _is_event_stream(response):
             return None
+        content_type = response.headers.get("content-type", "").lower()
         body = (await response.aread()).strip()
         if not response.is_success:
             # Servers answer a request they don't accept with a 400 or 404 that holds a JSON-RPC error.
@@ -156,18 +261,62 @@ class ExplainingClient(httpx2.AsyncClient):
         answer = self._failures.answer(error)
         return httpx2.Response(400, json=answer, request=request)
 
-    def _limit_s(self, failed: httpx2.TransportError) -> float | None:
+    def _limit_s(self, failed: httpx2.RequestError) -> float | None:
         if isinstance(failed, httpx2.ConnectTimeout):
             return self.timeout.connect
         return self.timeout.read if isinstance(failed, httpx2.TimeoutException) else None
 
 
-def _method_of(request: httpx2.Request) -> str:
+class _Events(httpx2.AsyncByteStream):
+    """An event stream whose end by a failure of the connection is told as its last event.
+
+    Args:
+        inner: the stream.
+        explain: the bytes that tell a failure, or the failure itself; told whether the stream can be resumed.
+        ended: called when it is closed.
+    """
+
+    def __init__(
+        self,
+        inner: httpx2.AsyncByteStream,
+        explain: Callable[[httpx2.TransportError, bool], bytes],
+        ended: Callable[[], None],
+    ) -> None:
+        self._inner = inner
+        self._explain = explain
+        self._ended = ended
+        self._resumable = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        line_start = b"\n"
+        try:
+            async for chunk in self._inner:
+                # An event with an id can be asked for again: the SDK goes on after it by itself.
+                self._resumable = self._resumable or b"\nid:" in line_start + chunk
+                line_start = chunk[-3:]
+                yield chunk
+        except httpx2.TransportError as failed:
+            yield self._explain(failed, self._resumable)
+
+    async def aclose(self) -> None:
+        """Close the stream."""
+        self._ended()
+        await self._inner.aclose()
+
+
+def _is_event_stream(response: httpx2.Response) -> bool:
+    return response.headers.get("content-type", "").lower().startswith("text/event-stream")
+
+
+def _message_of(request: httpx2.Request) -> Mapping[str, Any]:
     try:
-        message = as_object(decode(request.content)) or {}
+        return as_object(decode(request.content)) or {}
     except (ValueError, RecursionError):
-        return ""
-    method = message.get("method")
+        return {}
+
+
+def _method_of(request: httpx2.Request) -> str:
+    method = _message_of(request).get("method")
     return method if isinstance(method, str) else ""
 
 

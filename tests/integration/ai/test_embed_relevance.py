@@ -16,7 +16,7 @@ from tests.unit.catalog.samples import a_catalog, a_tool
 from tool_router.ai.catalog_embedder import BATCH
 from tool_router.ai.ollama import OllamaProvider
 from tool_router.ai.relevance import EmbedRelevance
-from tool_router.ai.vectors import tool_gist, tool_text
+from tool_router.ai.vectors import tool_texts
 from tool_router.cache.store import Store
 from tool_router.catalog.model import Catalog
 
@@ -28,7 +28,7 @@ TOOLS = (
     a_tool("create_issue", "github", "Open a new issue in a repository"),
 )
 CATALOG = a_catalog(*TOOLS)
-TEXTS_OF_TOOLS = {text for tool in TOOLS for text in (tool_text(tool), tool_gist(tool))}
+TEXTS_OF_TOOLS = {text for tool in TOOLS for text in tool_texts(tool)}
 TASK = "convert the time of the meeting to the time zone of Tokyo"
 
 
@@ -86,10 +86,11 @@ async def test_a_catalog_is_embedded_once_and_a_changed_tool_alone(
         relevance.prepare(changed)
         await relevance.settled()
         assert (await relevance.scores(TASK, "", changed, 10.0)).scores is not None
-    assert [text for text in server.embedded[first:] if "anywhere" in text] == [
-        "time: convert time. Tell the time anywhere",
+    assert {text for text in server.embedded[first:] if "anywhere" in text} == {
+        "time convert time: Tell the time anywhere",
+        "convert time: Tell the time anywhere",
         "Tell the time anywhere",
-    ]
+    }
     assert not TEXTS_OF_TOOLS.intersection(server.embedded[first:])
 
 
@@ -127,7 +128,7 @@ async def test_what_was_embedded_before_an_end_is_not_embedded_again(
     async with running(server.url, path) as relevance:
         relevance.prepare(catalog)
         await relevance.settled()
-        assert relevance.progress == (6 * BATCH, 6 * BATCH)
+        assert relevance.progress == (15 * BATCH, 15 * BATCH)
     # One batch may have been on its way when the first run ended.
     assert len(server.embedded) - len(set(server.embedded)) <= BATCH
 
@@ -151,7 +152,7 @@ async def test_while_vectors_are_computed_the_share_is_the_reason(server: Ollama
         await server.embedding.wait()
         found = await relevance.scores(TASK, "", catalog, 1.0)
         assert found.scores is None
-        assert found.reason == "the catalog's vectors are 12 % ready"
+        assert found.reason == "the catalog's vectors are 5 % ready"
         release.set()
         assert await relevance.settled() == ""
 
@@ -354,7 +355,7 @@ async def test_an_ollama_that_stays_too_slow_is_not_tried_by_requests(server: Ol
 
 
 async def test_a_text_that_can_not_be_embedded_costs_only_its_own_tool(server: OllamaServer) -> None:
-    server.poison = {"thing 7"}
+    server.poison = {"thing 7", "tool 7"}
     catalog = many(20)
     async with running(server.url) as relevance:
         relevance.prepare(catalog)

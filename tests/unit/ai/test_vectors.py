@@ -12,10 +12,11 @@ from tool_router.ai.vectors import (
     CatalogVectors,
     assemble,
     from_bytes,
+    joined,
     query_texts,
     text_keys,
     to_bytes,
-    tool_text,
+    tool_texts,
     unit,
 )
 from tool_router.scoring.rank import order_of
@@ -23,42 +24,58 @@ from tool_router.scoring.rank import order_of
 MODEL = EmbeddingModel("m:latest", "m@1", "query: ", "document: ")
 
 
-def test_the_text_of_a_tool_holds_what_tells_it_apart() -> None:
-    text = tool_text(
-        a_tool(
-            "createIssue",
-            "git-hub",
-            "Open a\n  new   issue",
-            title="New issue",
-            input_schema={"properties": {"repo_name": {}, "bodyText": {}}},
-        )
+def test_a_tool_is_embedded_by_its_name_whole_without_its_server_by_its_gist_and_by_its_parameters() -> None:
+    tool = a_tool(
+        "createIssue",
+        "git-hub",
+        "Open a\n  new   issue. Needs a token.",
+        title="New issue",
+        input_schema={"properties": {"repo_name": {"description": "where it is"}, "bodyText": {}}},
     )
-    assert text == "git hub: create Issue (New issue). Open a new issue\nParameters: repo name, body Text"
+    assert tool_texts(tool) == (
+        "git hub create Issue",
+        "git hub create Issue (New issue): Open a new issue. Needs a token.",
+        "create Issue (New issue): Open a new issue. Needs a token.",
+        "Open a new issue.",
+        "create Issue: repo name: where it is; body Text:",
+    )
 
 
 @pytest.mark.parametrize("schema", [True, False, {}, {"properties": []}, {"properties": None}])
-def test_a_schema_without_parameters_adds_none(schema: dict[str, object] | bool) -> None:
-    assert "Parameters" not in tool_text(a_tool("one", input_schema=schema))
+def test_a_schema_without_parameters_leaves_the_name(schema: dict[str, object] | bool) -> None:
+    assert tool_texts(a_tool("one", input_schema=schema))[-1] == "one:"
 
 
-def test_a_text_is_bounded_and_can_be_sent() -> None:
+def test_every_text_is_bounded_and_can_be_sent() -> None:
     huge = {"properties": {f"parameter_{number}": True for number in range(10_000)}}
-    text = tool_text(a_tool("n" * 5000, "s" * 5000, "lone \ud800 and nul \0 " * 50_000, input_schema=huge))
-    assert len(text) <= 2 * TEXT_LIMIT
-    assert "Parameters: parameter 0" in text
-    text.encode()
-    assert "\0" not in text
+    texts = tool_texts(a_tool("n" * 5000, "s" * 5000, "lone \ud800 and nul \0 " * 50_000, input_schema=huge))
+    assert "parameter 0" in texts[-1]
+    for text in texts:
+        assert len(text) <= TEXT_LIMIT
+        text.encode()
+        assert "\0" not in text
 
 
-def test_a_query_is_the_task_with_the_beginning_of_its_context_and_the_task_without_values() -> None:
-    whole, bare = query_texts(" open 'notes.md' from 2024 ", "in Paris", MODEL)
-    assert whole == "query: open 'notes.md' from 2024 \nin Paris"
+def test_a_query_is_the_task_with_its_context_the_task_without_values_and_its_last_sentence() -> None:
+    texts = query_texts(" open 'notes.md' from 2024. Now! ", "in Paris", MODEL)
+    whole, bare, closing = texts
+    assert whole == "query: open 'notes.md' from 2024. Now! \nin Paris"
     assert bare.startswith("query: open")
     assert "notes" not in bare
     assert "2024" not in bare
-    assert query_texts("find it", "", MODEL) == ("query: find it",)
-    assert query_texts("  \0 ", "", MODEL) == ()
+    assert closing == "query: Now!"
+    assert list(texts.values()) == [1.0, 1.0, 0.75]
+
+
+def test_equal_texts_of_a_query_are_one_that_counts_as_much_as_all() -> None:
+    assert query_texts("find it", "", MODEL) == {"query: find it": 2.75}
+    assert query_texts("  \0 ", "", MODEL) == {}
     assert all(len(text) < 1500 for text in query_texts("x" * 1_000_000, "y" * 1_000_000, MODEL))
+
+
+def test_a_request_is_the_weighted_mean_of_its_texts_at_length_one() -> None:
+    embedded = np.array([[2, 0], [0, 7]], np.float32)
+    assert joined(embedded, {"a": 3.0, "b": 4.0}).tolist() == pytest.approx([0.6, 0.8])
 
 
 def test_equal_texts_are_embedded_once() -> None:
@@ -67,14 +84,6 @@ def test_equal_texts_are_embedded_once() -> None:
     assert keys.rows[0] == keys.rows[2]
     assert set(keys.texts) == {*keys.rows[0], *keys.rows[1]}
     assert all(text.startswith("document: ") for text in keys.texts.values())
-
-
-def test_a_tool_is_embedded_whole_and_by_its_first_sentence() -> None:
-    keys = text_keys(a_catalog(a_tool("one", description="Does this. Also that.")), MODEL)
-    assert [keys.texts[key] for key in keys.rows[0]] == [
-        "document: files: one. Does this. Also that.",
-        "document: Does this.",
-    ]
 
 
 def test_the_matrix_has_the_order_of_the_catalog_and_zeros_where_a_vector_is_missing() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from mcp.types import CallToolResult
 
+from tests.support.balancing import balanced
 from tests.support.scripted_gateway import ScriptedGateway
 from tests.unit.scoring.catalogs import tool
 from tool_router.cache.store import Store
@@ -82,7 +83,9 @@ async def running(
         recorder = Recorder(store, gateway.key, index=AffinityIndex(), redact=str)
         async with keeper.run():
             await keeper.refresh()
-            router = Router(settings, keeper, Selector(settings, recorder=recorder), gateway, recorder)
+            router = Router(
+                settings, keeper, Selector(settings, recorder=recorder), balanced(gateway), recorder
+            )
             yield Running(router, gateway, recorder, store)
 
 
@@ -139,7 +142,7 @@ async def test_without_learning_nothing_is_recorded() -> None:
         keeper = CatalogKeeper(gateway, store)
         async with keeper.run():
             await keeper.refresh()
-            router = Router(Settings(), keeper, Selector(Settings()), gateway)
+            router = Router(Settings(), keeper, Selector(Settings()), balanced(gateway))
             at = Running(router, gateway, Recorder(store, "", index=AffinityIndex(), redact=str), store)
             await at.ask("get_current_time: what is the current time in Asia/Tokyo?")
         assert await store.outcomes(gateway.key, 10) == []

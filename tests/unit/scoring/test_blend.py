@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tool_router.scoring.blend import LEAST_SPREAD, Weights, blend, scale_of, standard, trust_of
+from tool_router.scoring.blend import (
+    LEAST_SPREAD,
+    LEAST_TRUST,
+    TRUSTED,
+    Weights,
+    blend,
+    scale_of,
+    standard,
+    trust_of,
+)
 
 KEYWORD = np.array([0.9, 0.1, 0.2, 0.0], np.float32)
 
@@ -33,10 +42,10 @@ def test_relevance_counts_seventy_percent_of_equal_spreads() -> None:
     assert blended == pytest.approx(0.3 * KEYWORD + 0.7 * relevance, abs=1e-6)
 
 
-def test_words_that_hardly_match_count_half() -> None:
-    assert trust_of(np.array([0.4, 0.1], np.float32)) == pytest.approx(1.0)
-    assert trust_of(np.array([0.2, 0.1], np.float32)) == pytest.approx(0.75)
-    assert trust_of(np.zeros(2, np.float32)) == 0.5
+def test_words_that_hardly_match_count_less() -> None:
+    assert trust_of(np.array([TRUSTED, 0.1], np.float32)) == pytest.approx(1.0)
+    assert trust_of(np.array([TRUSTED / 2, 0.1], np.float32)) == pytest.approx((1 + LEAST_TRUST) / 2)
+    assert trust_of(np.zeros(2, np.float32)) == LEAST_TRUST
 
 
 def test_relevance_still_ranks_where_no_word_matches() -> None:

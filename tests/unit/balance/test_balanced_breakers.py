@@ -7,10 +7,11 @@ import pytest
 from mcp.types import CallToolResult
 from structlog.testing import capture_logs
 
+from tests.support.balancing import balanced
 from tests.unit.balance.clock import ManualClock
 from tests.unit.balance.gateways import Behaviour, SteeredGateway, failing, text, tool, works
+from tool_router.balance.balanced import BalancedGateway
 from tool_router.balance.breaker import BreakerSettings, State
-from tool_router.balance.guard import GuardedGateway
 from tool_router.balance.retry import RetrySettings
 from tool_router.catalog.model import Tool
 from tool_router.errors import (
@@ -36,25 +37,25 @@ ONCE = RetrySettings(attempts=1)
 
 def guarded(
     inner: SteeredGateway, clock: ManualClock, settings: BreakerSettings | None = None
-) -> GuardedGateway:
-    return GuardedGateway(inner, settings, retry=ONCE, clock=clock)
+) -> BalancedGateway:
+    return balanced(inner, settings, retry=ONCE, clock=clock)
 
 
-async def fails(gateway: GuardedGateway, asked: Tool, error: type[GatewayError], times: int = 1) -> None:
+async def fails(gateway: BalancedGateway, asked: Tool, error: type[GatewayError], times: int = 1) -> None:
     for _ in range(times):
         with pytest.raises(error):
             await gateway.call(asked, {}, no_progress)
 
 
-async def answers(gateway: GuardedGateway, asked: Tool) -> None:
+async def answers(gateway: BalancedGateway, asked: Tool) -> None:
     assert await gateway.call(asked, {}, no_progress) == text(asked.id)
 
 
-async def call(gateway: GuardedGateway, asked: Tool) -> None:
+async def call(gateway: BalancedGateway, asked: Tool) -> None:
     await gateway.call(asked, {}, no_progress)
 
 
-async def refusal(gateway: GuardedGateway, asked: Tool) -> BreakerOpen:
+async def refusal(gateway: BalancedGateway, asked: Tool) -> BreakerOpen:
     with pytest.raises(BreakerOpen) as caught:
         await gateway.call(asked, {}, no_progress)
     return caught.value
@@ -84,7 +85,7 @@ async def test_a_dead_host_is_held_off_for_every_tool(clock: ManualClock, error:
     await fails(gateway, A, type(error), times=5)
     assert (await refusal(gateway, OTHER)).keys == ("target:steered",)
     assert len(inner.called) == 5
-    assert gateway.states() == {
+    assert gateway.admission.states() == {
         "target:steered": State.OPEN,
         "service:time": State.CLOSED,
         "tool:time::a": State.CLOSED,
@@ -127,7 +128,7 @@ async def test_a_service_failure_never_counts_against_the_target(clock: ManualCl
     gateway = guarded(SteeredGateway(failing(UpstreamFailed("died"))), clock)
     for number in range(40):
         await fails(gateway, tool(f"{number}", server=f"s{number}"), UpstreamFailed)
-    assert gateway.states()["target:steered"] is State.CLOSED
+    assert gateway.admission.states()["target:steered"] is State.CLOSED
 
 
 async def test_an_upstream_failure_shows_that_the_target_answers(clock: ManualClock) -> None:
@@ -138,7 +139,7 @@ async def test_an_upstream_failure_shows_that_the_target_answers(clock: ManualCl
     await fails(gateway, A, UpstreamFailed)
     inner.behaviour = failing(GatewayUnreachable("refused"))
     await fails(gateway, A, GatewayUnreachable, times=4)
-    assert gateway.states()["target:steered"] is State.CLOSED
+    assert gateway.admission.states()["target:steered"] is State.CLOSED
 
 
 async def test_timeouts_of_two_services_open_the_target(clock: ManualClock) -> None:
@@ -161,7 +162,7 @@ async def test_timeouts_of_two_services_open_the_target(clock: ManualClock) -> N
 async def test_neutral_outcomes_open_nothing(clock: ManualClock, error: GatewayError) -> None:
     gateway = guarded(SteeredGateway(failing(error)), clock)
     await fails(gateway, A, type(error), times=20)
-    assert set(gateway.states().values()) == {State.CLOSED}
+    assert set(gateway.admission.states().values()) == {State.CLOSED}
 
 
 async def test_a_tools_own_error_is_a_success_of_all_three(clock: ManualClock) -> None:
@@ -176,7 +177,7 @@ async def test_a_tools_own_error_is_a_success_of_all_three(clock: ManualClock) -
             await fails(gateway, A, type(error), times=4)
             inner.behaviour = own_error
             assert await gateway.call(A, {}, no_progress) == text("no such city", is_error=True)
-    assert set(gateway.states().values()) == {State.CLOSED}
+    assert set(gateway.admission.states().values()) == {State.CLOSED}
 
 
 async def test_an_unexpected_error_passes_through_and_counts_for_nobody(clock: ManualClock) -> None:
@@ -184,7 +185,7 @@ async def test_an_unexpected_error_passes_through_and_counts_for_nobody(clock: M
     gateway = guarded(inner, clock, BreakerSettings(failure_threshold=1))
     with pytest.raises(ZeroDivisionError):
         await gateway.call(A, {}, no_progress)
-    assert set(gateway.states().values()) == {State.CLOSED}
+    assert set(gateway.admission.states().values()) == {State.CLOSED}
 
 
 @pytest.mark.parametrize(("waited_s", "refused"), [(59.999, True), (60.0, False)])
@@ -215,7 +216,7 @@ async def test_push_back_ends_a_probe_without_judging_it(clock: ManualClock) -> 
     inner.behaviour = works
     clock.advance(10)
     await answers(gateway, A)
-    assert gateway.states()["target:steered"] is State.CLOSED
+    assert gateway.admission.states()["target:steered"] is State.CLOSED
 
 
 async def test_nothing_is_listed_or_checked_while_the_target_wants_to_be_left_alone(
@@ -284,15 +285,15 @@ async def test_a_call_refused_elsewhere_leaves_the_probe_to_the_next_call(clock:
     clock.advance(5)
     inner.behaviour = works
     await answers(gateway, A)
-    assert set(gateway.states().values()) == {State.CLOSED}
+    assert set(gateway.admission.states().values()) == {State.CLOSED}
 
 
 async def test_tools_without_a_service_do_not_share_a_breaker(clock: ManualClock) -> None:
     gateway = guarded(SteeredGateway(failing(UpstreamFailed("died"))), clock)
     for name in "pqrstu":
         await fails(gateway, tool(name, server=""), UpstreamFailed)
-    assert "service:" not in gateway.states()
-    assert set(gateway.states().values()) == {State.CLOSED}
+    assert "service:" not in gateway.admission.states()
+    assert set(gateway.admission.states().values()) == {State.CLOSED}
 
 
 @pytest.mark.parametrize("permits", [1, 2, 7])
@@ -326,11 +327,11 @@ async def test_fifty_callers_in_half_open_send_exactly_the_permitted_probes(
         await anyio.wait_all_tasks_blocked()
         assert len(inner.called) == permits
         assert outcomes == ["refused"] * (50 - permits)
-        assert gateway.states()["target:steered"] is State.HALF_OPEN
+        assert gateway.admission.states()["target:steered"] is State.HALF_OPEN
         release.set()
     assert outcomes.count("answered") == permits
     assert len(inner.called) == permits
-    assert gateway.states()["target:steered"] is State.CLOSED
+    assert gateway.admission.states()["target:steered"] is State.CLOSED
 
 
 async def test_a_cancelled_probe_gives_its_place_back_at_once(clock: ManualClock) -> None:
@@ -351,10 +352,10 @@ async def test_a_cancelled_probe_gives_its_place_back_at_once(clock: ManualClock
         await started.wait()
         await refusal(gateway, A)
         callers.cancel_scope.cancel()
-    assert gateway.states()["target:steered"] is State.HALF_OPEN
+    assert gateway.admission.states()["target:steered"] is State.HALF_OPEN
     inner.behaviour = works
     await answers(gateway, A)
-    assert gateway.states()["target:steered"] is State.CLOSED
+    assert gateway.admission.states()["target:steered"] is State.CLOSED
 
 
 async def test_a_hundred_cancelled_calls_open_nothing(clock: ManualClock) -> None:
@@ -375,7 +376,7 @@ async def test_a_hundred_cancelled_calls_open_nothing(clock: ManualClock) -> Non
             callers.start_soon(call, gateway, A)
         await all_waiting.wait()
         callers.cancel_scope.cancel()
-    assert set(gateway.states().values()) == {State.CLOSED}
+    assert set(gateway.admission.states().values()) == {State.CLOSED}
 
 
 async def test_a_late_failure_from_before_the_recovery_changes_nothing(clock: ManualClock) -> None:
@@ -401,18 +402,18 @@ async def test_a_late_failure_from_before_the_recovery_changes_nothing(clock: Ma
         inner.behaviour = works
         await answers(gateway, B)
         release.set()
-    assert gateway.states()["target:steered"] is State.CLOSED
+    assert gateway.admission.states()["target:steered"] is State.CLOSED
 
 
 async def test_a_reset_lets_calls_through_at_once(clock: ManualClock) -> None:
     inner = SteeredGateway(failing(GatewayUnreachable("refused")))
     gateway = guarded(inner, clock)
     await fails(gateway, A, GatewayUnreachable, times=5)
-    assert gateway.reset("target:steered") == ("target:steered",)
-    assert gateway.reset("target:unknown") == ()
+    assert gateway.admission.reset("target:steered") == ("target:steered",)
+    assert gateway.admission.reset("target:unknown") == ()
     inner.behaviour = works
     await answers(gateway, A)
-    assert set(gateway.reset()) == {"target:steered", "service:time", "tool:time::a"}
+    assert set(gateway.admission.reset()) == {"target:steered", "service:time", "tool:time::a"}
 
 
 async def test_each_transition_is_logged_once(clock: ManualClock) -> None:

@@ -10,9 +10,9 @@ import pytest
 import trio.testing
 from mcp.types import CallToolResult
 
+from tests.support.balancing import balanced
 from tests.unit.balance.gateways import SteeredGateway, failing, text, tool, works
 from tool_router.balance.breaker import BreakerSettings, State
-from tool_router.balance.guard import GuardedGateway
 from tool_router.balance.retry import RetrySettings
 from tool_router.catalog.model import Hints, Tool
 from tool_router.errors import BreakerOpen, GatewayFailed, GatewayTimeout, GatewayUnreachable, UpstreamFailed
@@ -41,24 +41,24 @@ def takes(seconds: float) -> SteeredGateway:
 
 
 async def test_the_callers_deadline_ends_a_hanging_call_just_in_time() -> None:
-    gateway = GuardedGateway(takes(math.inf), TRIP_AT_ONE)
+    gateway = balanced(takes(math.inf), TRIP_AT_ONE)
     started = anyio.current_time()
     with anyio.fail_after(50), pytest.raises(GatewayTimeout) as caught:
         await gateway.call(A, {}, no_progress)
     assert 49.5 < anyio.current_time() - started < 50
     assert caught.value.reached_tool
     assert "may have run" in caught.value.next_step
-    assert gateway.states()["tool:time::a"] is State.OPEN
+    assert gateway.admission.states()["tool:time::a"] is State.OPEN
 
 
 async def test_an_answer_in_the_last_moment_is_still_an_answer() -> None:
-    gateway = GuardedGateway(takes(49.7))
+    gateway = balanced(takes(49.7))
     with anyio.fail_after(50):
         assert await gateway.call(A, {}, no_progress) == text(A.id)
 
 
 async def test_its_own_limit_counts_where_the_caller_set_none() -> None:
-    gateway = GuardedGateway(takes(math.inf), limit_s=20)
+    gateway = balanced(takes(math.inf), limit_s=20)
     started = anyio.current_time()
     with pytest.raises(GatewayTimeout, match=r"20\.0 s"):
         await gateway.call(A, {}, no_progress)
@@ -66,7 +66,7 @@ async def test_its_own_limit_counts_where_the_caller_set_none() -> None:
 
 
 async def test_a_short_remainder_still_times_out_here_and_not_at_the_caller() -> None:
-    gateway = GuardedGateway(takes(math.inf))
+    gateway = balanced(takes(math.inf))
     with anyio.move_on_after(0.01) as scope, pytest.raises(GatewayTimeout):
         await gateway.call(A, {}, no_progress)
     assert not scope.cancelled_caught
@@ -74,16 +74,16 @@ async def test_a_short_remainder_still_times_out_here_and_not_at_the_caller() ->
 
 async def test_nothing_is_sent_when_no_time_is_left() -> None:
     inner = takes(0)
-    gateway = GuardedGateway(inner, TRIP_AT_ONE, limit_s=0)
+    gateway = balanced(inner, TRIP_AT_ONE, limit_s=0)
     with pytest.raises(GatewayTimeout) as caught:
         await gateway.call(A, {}, no_progress)
     assert inner.called == []
     assert not caught.value.reached_tool
-    assert gateway.states() == {}
+    assert set(gateway.admission.states().values()) == {State.CLOSED}
 
 
 async def test_a_cancelled_caller_counts_for_nobody_and_gets_its_cancellation() -> None:
-    gateway = GuardedGateway(takes(math.inf), TRIP_AT_ONE)
+    gateway = balanced(takes(math.inf), TRIP_AT_ONE)
     with anyio.CancelScope() as scope:
         async with anyio.create_task_group() as tasks:
 
@@ -94,14 +94,14 @@ async def test_a_cancelled_caller_counts_for_nobody_and_gets_its_cancellation() 
             tasks.start_soon(cancel)
             await gateway.call(A, {}, no_progress)
     assert scope.cancelled_caught
-    assert set(gateway.states().values()) == {State.CLOSED}
+    assert set(gateway.admission.states().values()) == {State.CLOSED}
 
 
 async def test_a_timeout_error_of_the_gateway_itself_is_not_taken_for_the_deadline() -> None:
-    gateway = GuardedGateway(SteeredGateway(failing(TimeoutError("a bug"))), TRIP_AT_ONE)
+    gateway = balanced(SteeredGateway(failing(TimeoutError("a bug"))), TRIP_AT_ONE)
     with pytest.raises(TimeoutError, match="a bug"):
         await gateway.call(A, {}, no_progress)
-    assert set(gateway.states().values()) == {State.CLOSED}
+    assert set(gateway.admission.states().values()) == {State.CLOSED}
 
 
 async def test_a_listing_that_never_ends_is_given_up() -> None:
@@ -111,15 +111,15 @@ async def test_a_listing_that_never_ends_is_given_up() -> None:
 
     inner = SteeredGateway()
     inner.listing = never
-    gateway = GuardedGateway(inner, TRIP_AT_ONE, limit_s=20)
+    gateway = balanced(inner, TRIP_AT_ONE, limit_s=20)
     with pytest.raises(GatewayTimeout, match="The catalog"):
         await gateway.list_tools()
-    assert gateway.states() == {"target:steered": State.OPEN}
+    assert gateway.admission.states() == {"target:steered": State.OPEN}
 
 
 async def test_a_hanging_tool_opens_after_five_timeouts_and_is_probed_after_its_rest() -> None:
     inner = takes(math.inf)
-    gateway = GuardedGateway(inner, limit_s=10)
+    gateway = balanced(inner, limit_s=10)
     for _ in range(5):
         with pytest.raises(GatewayTimeout):
             await gateway.call(A, {}, no_progress)
@@ -136,7 +136,7 @@ async def test_a_hanging_tool_opens_after_five_timeouts_and_is_probed_after_its_
 
 async def test_a_slow_probe_keeps_its_place_as_long_as_its_deadline_runs() -> None:
     inner = SteeredGateway(failing(GatewayUnreachable("refused")))
-    gateway = GuardedGateway(inner, BreakerSettings(permit_ttl_s=5), limit_s=200, retry=ONCE)
+    gateway = balanced(inner, BreakerSettings(permit_ttl_s=5), limit_s=200, retry=ONCE)
     for _ in range(5):
         with pytest.raises(GatewayUnreachable):
             await gateway.call(A, {}, no_progress)
@@ -151,19 +151,19 @@ async def test_a_slow_probe_keeps_its_place_as_long_as_its_deadline_runs() -> No
         await anyio.sleep(190)
         with pytest.raises(BreakerOpen):
             await gateway.call(A, {}, no_progress)
-    assert gateway.states()["target:steered"] is State.CLOSED
+    assert gateway.admission.states()["target:steered"] is State.CLOSED
 
 
 async def test_an_ambiguous_timeout_of_a_writing_tool_is_never_repeated() -> None:
     inner = takes(math.inf)
     with pytest.raises(GatewayTimeout):
-        await GuardedGateway(inner, limit_s=5).call(A, {}, no_progress)
+        await balanced(inner, limit_s=5).call(A, {}, no_progress)
     assert inner.called == [A.id]
 
 
 async def test_a_refused_connection_is_repeated_with_growing_pauses() -> None:
     inner = SteeredGateway(failing(GatewayUnreachable("refused")))
-    gateway = GuardedGateway(inner, retry=RetrySettings(attempts=4, base_s=1, cap_s=100), draw=lambda: 1.0)
+    gateway = balanced(inner, retry=RetrySettings(attempts=4, base_s=1, cap_s=100), draw=lambda: 1.0)
     started = anyio.current_time()
     with pytest.raises(GatewayUnreachable):
         await gateway.call(A, {}, no_progress)
@@ -181,13 +181,13 @@ async def test_a_reading_tool_is_called_again_and_answers(error: Exception) -> N
         return await works(asked)
 
     inner.behaviour = once_wrong
-    assert await GuardedGateway(inner).call(READING, {}, no_progress) == text(READING.id)
+    assert await balanced(inner).call(READING, {}, no_progress) == text(READING.id)
     assert len(inner.called) == 2
 
 
 async def test_no_retry_starts_that_could_not_end_in_time() -> None:
     inner = SteeredGateway(failing(GatewayUnreachable("refused")))
-    gateway = GuardedGateway(inner, retry=RetrySettings(base_s=10, cap_s=10), draw=lambda: 1.0)
+    gateway = balanced(inner, retry=RetrySettings(base_s=10, cap_s=10), draw=lambda: 1.0)
     started = anyio.current_time()
     with anyio.fail_after(5), pytest.raises(GatewayUnreachable):
         await gateway.call(A, {}, no_progress)
@@ -197,7 +197,7 @@ async def test_no_retry_starts_that_could_not_end_in_time() -> None:
 
 async def test_a_retry_that_the_breaker_refuses_reports_what_the_call_met() -> None:
     inner = SteeredGateway(failing(GatewayUnreachable("refused")))
-    gateway = GuardedGateway(inner, TRIP_AT_ONE)
+    gateway = balanced(inner, TRIP_AT_ONE)
     with pytest.raises(GatewayUnreachable):
         await gateway.call(A, {}, no_progress)
     assert inner.called == [A.id]
@@ -208,7 +208,7 @@ async def test_a_retry_that_the_breaker_refuses_reports_what_the_call_met() -> N
 async def test_a_storm_of_failing_calls_adds_at_most_a_tenth_and_the_reserve() -> None:
     inner = SteeredGateway(failing(GatewayUnreachable("refused")))
     settings = BreakerSettings(failure_threshold=100_000)
-    gateway = GuardedGateway(inner, settings, retry=RetrySettings(base_s=0))
+    gateway = balanced(inner, settings, retry=RetrySettings(base_s=0))
     for _ in range(500):
         with pytest.raises(GatewayUnreachable):
             await gateway.call(A, {}, no_progress)
@@ -217,7 +217,7 @@ async def test_a_storm_of_failing_calls_adds_at_most_a_tenth_and_the_reserve() -
 
 async def test_a_caller_cancelled_in_the_pause_makes_no_further_call() -> None:
     inner = SteeredGateway(failing(GatewayUnreachable("refused")))
-    gateway = GuardedGateway(inner, retry=RetrySettings(base_s=10, cap_s=10), draw=lambda: 0.9)
+    gateway = balanced(inner, retry=RetrySettings(base_s=10, cap_s=10), draw=lambda: 0.9)
     with anyio.CancelScope() as scope:
         async with anyio.create_task_group() as tasks:
 

@@ -1,0 +1,139 @@
+"""The balancer that the settings describe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+
+from tool_router.balance.admission import Admission
+from tool_router.balance.balanced import CALL_LIMIT_S, BalancedGateway, Limits
+from tool_router.balance.breaker import BreakerSettings
+from tool_router.balance.health import HealthSettings
+from tool_router.balance.pool import Pool
+from tool_router.balance.ramp import RampSettings
+from tool_router.balance.requirements import CallRequest, Requirements
+from tool_router.balance.retry import RetrySettings
+from tool_router.balance.selecting import Selecting
+from tool_router.balance.service_windows import ServiceWindows
+from tool_router.balance.strategies.settings import AdaptiveSettings, StrategySettings
+from tool_router.balance.target_state import TargetSpec
+from tool_router.balance.targets import Targets
+from tool_router.catalog.model import Tool
+from tool_router.config import Settings
+from tool_router.config_balance import BalanceSettings, ReplicaSettings, TargetSettings, WishSettings
+from tool_router.gateway.assembly import head_at
+from tool_router.gateway.protocol import Gateway
+
+
+def build_balanced(settings: Settings, first: Gateway) -> BalancedGateway:
+    """A gateway that balances over every head the settings name.
+
+    Args:
+        settings: the heads, how one is chosen, when breakers open and what is repeated.
+        first: the head that `gateway` names itself.
+
+    Raises:
+        ConfigError: the token file is wrong.
+    """
+    balance = settings.balance
+    clock = anyio.current_time
+    pool = Pool[Gateway](
+        selecting(balance),
+        clock=clock,
+        queue_limit=balance.queue_limit,
+        ramp=RampSettings(balance.ramp_floor, balance.ramp_s),
+    )
+    pool.add(first_spec(settings, first), first)
+    for replica in settings.gateway.replicas:
+        head = head_at(settings, replica.url)
+        pool.add(replica_spec(balance, replica), head)
+    breaker = settings.breaker
+    limits = Limits(CALL_LIMIT_S, retry_settings(settings))
+    admission = Admission(
+        BreakerSettings(
+            failure_threshold=breaker.failure_threshold,
+            open_s=breaker.open_s,
+            half_open_permits=breaker.half_open_permits,
+            success_threshold=breaker.success_threshold,
+            # A slow probe must not count as lost while its own deadline still runs.
+            permit_ttl_s=CALL_LIMIT_S * 1.1,
+        ),
+        clock,
+    )
+    health = HealthSettings(interval_s=balance.health_s) if is_checked(settings) else None
+    targets = Targets(pool, admission, health)
+    return BalancedGateway(first.key, pool, targets, admission, ServiceWindows(clock), limits, clock=clock)
+
+
+def selecting(balance: BalanceSettings) -> Selecting:
+    """The strategy that the settings name, with its shadow."""
+    return Selecting(balance.strategy, balance.shadow, strategy_settings(balance))
+
+
+def strategy_settings(balance: BalanceSettings) -> StrategySettings:
+    """What strategies go by."""
+    return StrategySettings(
+        explore=balance.explore,
+        adaptive=AdaptiveSettings(learning_rate=balance.learning_rate, threshold=balance.threshold),
+    )
+
+
+def first_spec(settings: Settings, first: Gateway) -> TargetSpec:
+    """The specification of the head that `gateway` names itself; one that runs here has no bound."""
+    over_http = bool(settings.gateway.url)
+    return _spec(settings.balance, settings.gateway.target, first.key, over_http=over_http)
+
+
+def replica_spec(balance: BalanceSettings, replica: ReplicaSettings) -> TargetSpec:
+    """The specification of another head."""
+    return _spec(balance, replica, replica.url.rstrip("/"), over_http=True)
+
+
+def retry_settings(settings: Settings) -> RetrySettings:
+    """How failed calls are repeated."""
+    retry = settings.retry
+    return RetrySettings(
+        attempts=retry.attempts, base_s=retry.base_s, budget_ratio=retry.budget, never=retry.never
+    )
+
+
+def is_checked(settings: Settings) -> bool:
+    """Whether targets are asked how they are now and then: only where one can stand in for another."""
+    several = bool(settings.gateway.replicas) or settings.balance.discover
+    return several and settings.balance.health_s > 0
+
+
+def wishes_of(settings: Settings) -> Callable[[Tool, str], CallRequest]:
+    """What a call of a tool, for a task of a category, wishes of its target."""
+    balance = settings.balance
+
+    def wishes(tool: Tool, category: str) -> CallRequest:
+        wish = balance.tools.get(tool.id) or balance.tools.get(f"{tool.server}::*") or WishSettings()
+        return CallRequest(
+            category,
+            wish.region or balance.region,
+            "",
+            wish.labels,
+            Requirements(
+                wish.max_latency_ms, wish.min_quality, wish.min_reliability, wish.preferred, wish.urgency
+            ),
+        )
+
+    return wishes
+
+
+def _spec(balance: BalanceSettings, target: TargetSettings, name: str, *, over_http: bool) -> TargetSpec:
+    capacity = target.capacity
+    if capacity is None:
+        capacity = balance.connections if over_http else 0
+    return TargetSpec(
+        target.name or name,
+        target.weight,
+        target.region,
+        frozenset(),
+        target.labels,
+        capacity,
+        target.price,
+        target.quality,
+    )

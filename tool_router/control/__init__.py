@@ -1,0 +1,1 @@
+"""How commands reach routers that run: one local socket for each."""
