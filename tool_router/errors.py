@@ -233,6 +233,23 @@ class PoolBusy(GatewayError):
         self.retry_after_s = retry_after_s
 
 
+class NoTargetFits(GatewayError):
+    """The call was not made: no target in use has the labels that it requires.
+
+    Attributes:
+        labels: what was required.
+    """
+
+    reached_tool = False
+
+    def __init__(self, labels: frozenset[str]) -> None:
+        super().__init__(
+            f"Not called: no target in use has the labels {', '.join(sorted(labels))}.",
+            "Give a target these labels in router.yml, or require fewer.",
+        )
+        self.labels = labels
+
+
 class NoTarget(GatewayError):
     """The call was not made: no target is in use."""
 

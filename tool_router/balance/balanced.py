@@ -17,13 +17,13 @@ from tool_router.balance.admission import Admission
 from tool_router.balance.breaker import Clock
 from tool_router.balance.outcome import CallKeys, result_of
 from tool_router.balance.pool import Lease, Member, Pool
-from tool_router.balance.requirements import CallRequest
+from tool_router.balance.requirements import CallRequest, has_labels
 from tool_router.balance.retry import RetryBudget, RetrySettings, may_move_on, may_repeat, pause_s
 from tool_router.balance.service_windows import ServiceWindows
 from tool_router.balance.targets import Targets
 from tool_router.balance.window import Result
 from tool_router.catalog.model import Tool
-from tool_router.errors import BreakerOpen, GatewayError, GatewayTimeout, NoTarget
+from tool_router.errors import BreakerOpen, GatewayError, GatewayTimeout, NoTarget, NoTargetFits, PoolBusy
 from tool_router.gateway.protocol import Gateway, Health, Progress
 
 _Answer = TypeVar("_Answer")
@@ -152,7 +152,8 @@ class BalancedGateway:
 
         Raises:
             BreakerOpen: not called: no target is admitted by its breakers.
-            NoTarget: not called: no target is in use, or none has the labels that the call requires.
+            NoTarget: not called: no target is in use.
+            NoTargetFits: not called: none has the labels that the call requires.
             PoolBusy: not called: every target is full, and so is the queue.
             GatewayTimeout: the deadline passed; `reached_tool` says whether the tool may have run.
             GatewayError: the call could not be made or got no result.
@@ -164,7 +165,7 @@ class BalancedGateway:
         while True:
             try:
                 member = await self._acquire(tool, request, tried)
-            except (BreakerOpen, NoTarget):
+            except (BreakerOpen, NoTarget, NoTargetFits, PoolBusy):
                 # The retry was refused; what the call itself met is what its caller must know.
                 if failed is None:
                     raise
@@ -175,7 +176,7 @@ class BalancedGateway:
             except GatewayError as error:
                 failed = error
                 tried.add(member.name)
-                others = self.pool.admitted(self._admits(tool), tried)
+                others = self.pool.admitted(self._admits(tool), request, tried)
                 if others and may_move_on(error) and self._time_left_s() > 0:
                     self._log.info(
                         "call_moved_on", tool=tool.id, target=member.name, after=type(error).__name__
@@ -223,8 +224,11 @@ class BalancedGateway:
             for one in self.pool.members()
             if not one.drained
             and one.name not in tried
+            and has_labels(one.state, request)
             and (refusal := self.admission.refusal(self._keys(one.name, tool))) is not None
         }
+        if not refused and request.labels and not self.pool.fits(request):
+            raise NoTargetFits(request.labels)
         if not refused:
             raise NoTarget([member.name for member in self.pool.members() if member.drained])
         keys = dict.fromkeys(key for refusal in refused.values() for key in refusal.keys)

@@ -7,7 +7,7 @@ waits, in order of arrival, in a queue of bounded length.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
@@ -16,7 +16,7 @@ import anyio
 
 from tool_router.balance.breaker import Clock
 from tool_router.balance.ramp import Ramp, RampSettings
-from tool_router.balance.requirements import CallRequest
+from tool_router.balance.requirements import CallRequest, has_labels
 from tool_router.balance.selecting import Selecting
 from tool_router.balance.target_state import TargetSpec, TargetState
 from tool_router.balance.window import PerformanceWindow, Result
@@ -197,33 +197,30 @@ class Pool(Generic[T]):
             member.ramp.start()
             self._hand_out(member)
 
-    def usable(self, admits: Admits, without: Collection[str] = ()) -> Sequence[Member[T]]:
-        """The targets of the next call: in use, admitted and not full; failing ones only without others."""
-        found = [
-            member
-            for member in self._members.values()
-            if not member.drained and member.name not in without and not member.full and admits(member.name)
-        ]
+    def usable(
+        self, admits: Admits, request: CallRequest, without: Collection[str] = ()
+    ) -> Sequence[Member[T]]:
+        """The targets of the next call: in use, fitting, admitted and not full; failing ones only alone."""
+        found = [member for member in self._fitting(admits, request, without) if not member.full]
         return [member for member in found if not member.failing] or found
 
     def choose(self, admits: Admits, request: CallRequest, without: Collection[str] = ()) -> Member[T] | None:
-        """The target that would get a call now; None when there is none to choose from.
-
-        Raises:
-            NoTargetFits: none has the labels that the request requires.
-        """
-        usable = self.usable(admits, without)
+        """The target that would get a call now; None when there is none to choose from."""
+        usable = self.usable(admits, request, without)
         if not usable:
             return None
         for member in usable:
             member.state.share = member.ramp.share()
         return usable[self.selecting.choose([member.state for member in usable], request)]
 
-    def admitted(self, admits: Admits, without: Collection[str] = ()) -> bool:
+    def admitted(self, admits: Admits, request: CallRequest, without: Collection[str] = ()) -> bool:
         """Whether any target may be called now or as soon as it is no longer full."""
+        return any(True for _ in self._fitting(admits, request, without))
+
+    def fits(self, request: CallRequest) -> bool:
+        """Whether any target in use has the labels that a call requires, admitted or not."""
         return any(
-            not member.drained and member.name not in without and admits(member.name)
-            for member in self._members.values()
+            has_labels(member.state, request) for member in self._members.values() if not member.drained
         )
 
     async def acquire(
@@ -241,7 +238,7 @@ class Pool(Generic[T]):
         if member is not None:
             member.state.in_flight += 1
             return member
-        if not self.admitted(admits, without):
+        if not self.admitted(admits, request, without):
             return None
         if len(self._queue) >= self._queue_limit:
             raise PoolBusy(len(self._queue), self._busy_s())
@@ -264,7 +261,7 @@ class Pool(Generic[T]):
     def review(self) -> None:
         """Let those go who wait for targets that are no longer in use or admitted: a breaker has opened."""
         for waiter in tuple(self._queue):
-            if not self.admitted(waiter.admits):
+            if not self.admitted(waiter.admits, waiter.request):
                 self._queue.remove(waiter)
                 waiter.event.set()
         self._count_waiting()
@@ -285,6 +282,14 @@ class Pool(Generic[T]):
             raise
         return waiter.member
 
+    def _fitting(self, admits: Admits, request: CallRequest, without: Collection[str]) -> Iterator[Member[T]]:
+        """The targets in use that have the labels of a call and are admitted."""
+        for member in self._members.values():
+            if member.drained or member.name in without or not has_labels(member.state, request):
+                continue
+            if admits(member.name):
+                yield member
+
     def _release(self, member: Member[T]) -> None:
         member.state.in_flight -= 1
         if not member.state.in_flight:
@@ -298,7 +303,7 @@ class Pool(Generic[T]):
         for waiter in tuple(self._queue):
             if member.full:
                 break
-            if waiter.admits(member.name):
+            if has_labels(member.state, waiter.request) and waiter.admits(member.name):
                 self._queue.remove(waiter)
                 member.state.in_flight += 1
                 waiter.member = member

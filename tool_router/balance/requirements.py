@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tool_router.balance.target_state import TargetState
-from tool_router.errors import ToolRouterError
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +57,6 @@ class CallRequest:
     model: str = ""
     labels: frozenset[str] = frozenset()
     requirements: Requirements = NO_REQUIREMENTS
-
-
-class NoTargetFits(ToolRouterError):
-    """No target that may be called has the labels that the call requires."""
-
-    def __init__(self, labels: frozenset[str]) -> None:
-        super().__init__(
-            f"No target that can be called has the labels {', '.join(sorted(labels))}.",
-            "Give a target these labels in the configuration, or require fewer.",
-        )
-        self.labels = labels
 
 
 def has_labels(target: TargetState, request: CallRequest) -> bool:

@@ -14,7 +14,8 @@ from tool_router.balance.hosting import Hosting
 from tool_router.balance.outcome import CallKeys
 from tool_router.balance.pool import Member, Pool
 from tool_router.balance.target_state import TargetSpec
-from tool_router.gateway.protocol import Gateway, Health
+from tool_router.errors import GatewayBusy
+from tool_router.gateway.protocol import Gateway, Health, Probed
 
 CHECK_S = 10.0
 """How long a target may take to say how it is when a person asks."""
@@ -105,7 +106,13 @@ class Targets:
             if self._admission.rest_s(CallKeys.of(member.name).by_scope["target"]) > 0:
                 # It is alive, and asked for silence: that says nothing about its health.
                 return None
-            return await member.target.check()
+            if not isinstance(member.target, Probed):
+                return await member.target.check()
+            try:
+                return await member.target.probe()
+            except GatewayBusy as busy:
+                self._admission.rest(CallKeys.of(member.name).by_scope["target"], busy.retry_after_s)
+                raise
 
         self._checker.add(member.name, check)
 

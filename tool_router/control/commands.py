@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from tool_router.balance.balanced import ANY, BalancedGateway
+from tool_router.balance.balanced import BalancedGateway
 from tool_router.balance.outcome import CallKeys
 from tool_router.balance.pool import Member
-from tool_router.balance.requirements import NoTargetFits
 from tool_router.balance.strategies.factory import STRATEGIES
 from tool_router.balance.window import WindowSummary
 from tool_router.errors import ControlError
@@ -55,13 +54,13 @@ class Commands:
         gateway = self._gateway
         pool = gateway.pool
         waits = gateway.admission.waits()
-        report = pool.selecting.shadow_report()
+        report, latest = pool.selecting.shadow_report(), pool.selecting.explanation()
         return {
             **self._facts,
             "strategy": pool.selecting.name,
             "waiting": pool.waiting,
             "targets": [self._target(member) for member in pool.members()],
-            "next": self._next(),
+            "latest": latest.to_json() if latest is not None else None,
             "breakers": [
                 {"name": key, "state": state.value, "retry_after_s": round(waits.get(key, 0.0), 1)}
                 for key, state in gateway.admission.states().items()
@@ -98,17 +97,6 @@ class Commands:
             "in_flight": state.in_flight,
             **_figures(state.window.summary()),
         }
-
-    def _next(self) -> Answer | None:
-        """What would be chosen for a call without wishes, and why; None when nothing can be called."""
-        pool = self._gateway.pool
-        usable = pool.usable(lambda name: self._gateway.admission.refusal(CallKeys.of(name)) is None)
-        if not usable:
-            return None
-        try:
-            return pool.selecting.explain([member.state for member in usable], ANY).to_json()
-        except NoTargetFits:
-            return None
 
     def _breaker_reset(self, arguments: Mapping[str, Any]) -> Answer:
         name = arguments.get("name")

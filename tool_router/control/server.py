@@ -32,7 +32,8 @@ async def serve_commands(commands: Commands, path: Path) -> None:
     try:
         await anyio.Path(path.parent).mkdir(mode=0o700, parents=True, exist_ok=True)
         if not is_private(path.parent):
-            raise OSError(f"{path.parent} is open to other users")
+            log.warning("no_control_socket", path=str(path), reason="other users may enter its directory")
+            return
         # What a process of the same number left behind.
         await anyio.Path(path).unlink(missing_ok=True)
         listener = await anyio.create_unix_listener(path, mode=0o600)

@@ -1,7 +1,7 @@
 """What a bad HTTP answer, or none, means: the error it becomes and what the reader can do. Pure.
 
-Both HTTP clients end here: httpx for ContextForge's REST and JSON-RPC, httpx2 inside the MCP SDK. They have
-two exception families of the same names, so a failed exchange is first named (`Trouble`), then explained.
+Two clients end here: that of ContextForge's REST and JSON-RPC, and the one inside the MCP SDK. What httpx2
+raises in either is first named (`Trouble`), then explained.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ TROUBLES: Mapping[str, Trouble] = {
     "WriteTimeout": Trouble.READ_TIMEOUT,
     "DecodingError": Trouble.UNREADABLE,
 }
-"""By the exception's class name, the same in httpx and httpx2; anything else broke off."""
+"""By the name of httpx2's exception class; anything else broke off."""
 
 
 @dataclass(frozen=True, slots=True)

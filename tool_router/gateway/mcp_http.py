@@ -23,8 +23,8 @@ import structlog
 from mcp.client._transport import Transport, TransportStreams
 from mcp.client.streamable_http import streamable_http_client
 
-from tool_router.errors import GatewayBusy, GatewayError, GatewayRejected, GatewayUnreachable
-from tool_router.gateway.http_errors import Asked, not_json, status_error, trouble_error
+from tool_router.errors import GatewayBusy, GatewayError, GatewayFailed, GatewayRejected, GatewayUnreachable
+from tool_router.gateway.http_errors import Asked, not_json, one_line, status_error, trouble_error
 from tool_router.gateway.json_http import (
     CONNECT_LIMIT_S,
     Clock,
@@ -42,10 +42,16 @@ MAX_EVENT_BYTES = 64 * 1024 * 1024
 """The SDK gives up on an SSE event over 1 MiB; one image or file can be larger."""
 
 
-_CANCELLED = b"notifications/cancelled"
+_NOTIFICATION = b"notifications/"
 
-CANCEL_NOTICE_S = 5.0
+CANCEL_NOTICE_S = 2.0
 """How long it is tried to tell the server that a call was cancelled."""
+
+INITIALIZED_S = 5.0
+"""How long a server may take to accept that the session is open; it has answered the handshake just before."""
+
+NOTICES_AT_ONCE = 2
+"""Where a line is dead, notices wait for each other and not in the places of calls."""
 
 
 class HttpEndpoint:
@@ -128,9 +134,11 @@ class _UnderWay:
 class ExplainingClient(httpx2.AsyncClient):
     """Sends like its base, but a POST never raises and never gives the SDK an answer it would misread.
 
-    Cancelled calls are handled here too. On 2025-11-25 the SDK sends a notice, before anything else, and goes
-    on waiting for the answer: a frozen server would hold every later request and, one by one, every
-    connection. So the notice is sent beside the other requests, and the answer is no longer waited for.
+    It keeps notices from holding up requests, too. The SDK waits for the end of each before it sends anything
+    else, so on a dead line one notice would hold every later call. So notices are sent beside the requests.
+    Only the one that ends the handshake is waited for, by each request for itself. And on 2025-11-25 the SDK
+    goes on waiting for the answer to a call that was cancelled, which in the end would take every connection;
+    here it is given up.
 
     Args:
         failures: where the failures are kept.
@@ -146,18 +154,29 @@ class ExplainingClient(httpx2.AsyncClient):
         self._failures = failures
         self._asked = asked
         self._notices = notices
+        self._noticing = anyio.CapacityLimiter(NOTICES_AT_ONCE)
         self._under_way: set[_UnderWay] = set()
         self._log = structlog.get_logger()
         self._refused_probe: GatewayError | None = None
+        self._initialized: anyio.Event | None = None
+        self._not_open: GatewayError | None = None
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """Send a request; see the class."""
         if request.method != "POST":
             return await super().send(request, **options)
-        if _CANCELLED in request.content and _method_of(request) == _CANCELLED.decode():
-            await self._abandon(request)
-            self._notices.start_soon(self._notify, request)
-            return httpx2.Response(202, request=request)
+        if _NOTIFICATION in request.content:
+            match _method_of(request):
+                case "notifications/cancelled":
+                    await self._abandon(request)
+                    self._notices.start_soon(self._tell_cancelled, request)
+                    return httpx2.Response(202, request=request)
+                case "notifications/initialized":
+                    self._initialized = anyio.Event()
+                    self._notices.start_soon(self._tell_initialized, request, self._initialized)
+                    return httpx2.Response(202, request=request)
+                case _:
+                    pass
         refused, self._refused_probe = self._refused_probe, None
         if refused is not None and _method_of(request) == "initialize":
             # The SDK follows a failed probe with a handshake. What refuses the one refuses the other, and
@@ -167,6 +186,10 @@ class ExplainingClient(httpx2.AsyncClient):
         self._under_way.add(under_way)
         try:
             with under_way.scope:
+                if self._initialized is not None:
+                    await self._initialized.wait()
+                if self._not_open is not None:
+                    return self._explained(self._not_open, request)
                 return await self._send(under_way, options)
         finally:
             if under_way.response is None:
@@ -224,12 +247,30 @@ class ExplainingClient(httpx2.AsyncClient):
                 if under_way.response is not None:
                     await under_way.response.aclose()
 
-    async def _notify(self, notice: httpx2.Request) -> None:
-        with anyio.move_on_after(CANCEL_NOTICE_S):
+    async def _tell_cancelled(self, notice: httpx2.Request) -> None:
+        async with self._noticing:
+            if (failed := await self._notify(notice, CANCEL_NOTICE_S)) is not None:
+                self._log.debug("cancel_notice_failed", error=failed)
+
+    async def _tell_initialized(self, notice: httpx2.Request, done: anyio.Event) -> None:
+        failed = await self._notify(notice, INITIALIZED_S)
+        if failed is not None:
+            self._not_open = GatewayFailed(
+                f"{self._asked.what}: the session could not be opened: {failed}.",
+                "See the gateway's log for why.",
+            )
+            self._not_open.reached_tool = False
+        done.set()
+
+    async def _notify(self, notice: httpx2.Request, limit_s: float) -> str | None:
+        """Send a notice; why it did not arrive, or None where it may have."""
+        with anyio.move_on_after(limit_s):
             try:
                 await super().send(notice)
             except (httpx2.TransportError, httpx2.DecodingError) as failed:
-                self._log.debug("cancel_notice_failed", error=str(failed) or type(failed).__name__)
+                return one_line(str(failed)) or type(failed).__name__
+            return None
+        return f"no answer within {limit_s:g} s"
 
     def _trouble(self, failed: httpx2.RequestError) -> GatewayError:
         late_s = self._limit_s(failed)

@@ -34,6 +34,20 @@ class Health:
 
 
 @runtime_checkable
+class Probed(Protocol):
+    """A gateway that can be asked cheaply whether it is alive, for regular health checks."""
+
+    async def probe(self) -> Health:
+        """Ask it, with nothing that costs it much.
+
+        Raises:
+            GatewayBusy: it asked to be left alone.
+            GatewayError: it does not work.
+        """
+        ...
+
+
+@runtime_checkable
 class Gateway(Protocol):
     """Lists and calls tools. Used as an async context manager: connections live inside it.
 

@@ -90,7 +90,7 @@ async def test_targets_are_listed_drained_and_resumed_while_the_router_runs(tmp_
                     ("two", "used", 2),
                 ]
                 assert router["shadow"]["decisions"] >= 4
-                assert router["next"]["alternatives"]
+                assert router["latest"]["alternatives"][0]["reason"]
 
                 code, out, _ = await command(env, "targets", "drain", "two")
                 assert (code, "two: drained" in out) == (0, True)

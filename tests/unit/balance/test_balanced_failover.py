@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import anyio
 import pytest
 
@@ -117,12 +119,13 @@ async def test_an_open_breaker_takes_its_target_out_and_no_further_call_fails(cl
 async def test_a_service_that_one_head_has_lost_is_called_at_the_other(clock: ManualClock) -> None:
     gateway, bad, _good = pair(clock, UpstreamFailed("this head can't reach it"))
     for _ in range(20):
-        try:
+        with suppress(UpstreamFailed):
             await gateway.call(WRITES, {}, no_progress)
-        except UpstreamFailed:
-            pass
     assert len(bad.called) == 3
-    assert await asked(gateway, tool("other", "another")) in (["bad"], ["good"])
+    for _ in range(2):
+        with suppress(UpstreamFailed):
+            await gateway.call(tool("other", "another"), {}, no_progress)
+    assert "another::other" in bad.called
 
 
 async def test_when_every_target_is_out_each_is_named_with_its_time(clock: ManualClock) -> None:
@@ -169,10 +172,8 @@ async def test_health_is_that_of_all_targets(clock: ManualClock) -> None:
 async def test_outcomes_are_counted_for_the_target_and_for_the_service(clock: ManualClock) -> None:
     gateway, _bad, _good = pair(clock, UpstreamFailed("died"))
     for _ in range(2):
-        try:
+        with suppress(UpstreamFailed):
             await gateway.call(WRITES, {}, no_progress)
-        except UpstreamFailed:
-            pass
     windows = {member.name: member.state.window.summary() for member in gateway.pool.members()}
     assert {name: (w.requests, w.success_rate) for name, w in windows.items()} == {
         "bad": (1, 1.0),

@@ -214,3 +214,30 @@ async def test_a_removed_target_is_empty_when_its_last_call_ends(clock: ManualCl
             pass
     assert emptied.is_set()
     assert chosen(pool) == {"b"}
+
+
+async def test_a_call_that_requires_labels_waits_for_the_one_target_that_has_them(clock: ManualClock) -> None:
+    pool = pool_of(
+        clock, TargetSpec("gpu", labels=frozenset({"gpu"}), capacity=1), TargetSpec("b", capacity=1)
+    )
+    request = CallRequest(labels=frozenset({"gpu"}))
+    first = await pool.acquire(every, request)
+    other = await pool.acquire(every, ANY)
+    assert first is not None
+    assert other is not None
+    got: list[str] = []
+
+    async def call() -> None:
+        member = await pool.acquire(every, request)
+        got.append(member.name if member else "")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call)
+        await anyio.wait_all_tasks_blocked()
+        with pool.lease(other, ANY):
+            pass
+        assert (pool.waiting, got) == (1, [])
+        with pool.lease(first, request):
+            pass
+    assert got == ["gpu"]
+    assert not pool.fits(CallRequest(labels=frozenset({"tpu"})))

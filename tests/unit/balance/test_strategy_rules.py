@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.unit.balance.clock import ManualClock
 from tests.unit.balance.targets import ANY, alike, chosen, seeded, targets_of, teach
-from tool_router.balance.requirements import CallRequest, NoTargetFits, Requirements, with_labels
+from tool_router.balance.requirements import CallRequest, Requirements, with_labels
 from tool_router.balance.strategies import (
     STRATEGIES,
     AdaptiveSettings,
@@ -22,6 +22,7 @@ from tool_router.balance.strategies import (
 )
 from tool_router.balance.target_state import TargetSpec
 from tool_router.balance.window import Result
+from tool_router.errors import NoTargetFits
 
 
 @pytest.mark.parametrize("name", STRATEGIES)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping, Sequence
 
-from tool_router.balance.requirements import NO_REQUIREMENTS, CallRequest, NoTargetFits, Requirements
+from tool_router.balance.requirements import NO_REQUIREMENTS, CallRequest, Requirements
 from tool_router.balance.strategies.scoring import Measured, measure
 from tool_router.balance.target_state import TargetState
+from tool_router.errors import NoTargetFits
 
 SLOTS = 8.0
 """Calls at once that a target of weight 1 without a capacity is taken to bear, until more are under way."""
