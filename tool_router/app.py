@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from tool_router.balance.assembly import build_balanced, wishes_of
+from tool_router.balance.assembly import build_balanced
 from tool_router.balance.balanced import BalancedGateway
+from tool_router.balance.ratings import Ratings
+from tool_router.balance.wishes import Wishes
 from tool_router.cache.assembly import build_decision_cache, open_store
 from tool_router.cache.decision import DecisionCache
 from tool_router.cache.store import Store
@@ -79,7 +81,8 @@ async def open_app(
         if models is not None:
             tasks.start_soon(models.run)
 
-        recorder = _recorder(settings, store, balanced.key, environ)
+        ratings = Ratings(balanced.pool)
+        recorder = _recorder(settings, store, balanced.key, environ, ratings)
         if recorder is not None:
             await stack.enter_async_context(recorder.running())
 
@@ -103,7 +106,15 @@ async def open_app(
             warmer = _warmer(selector, keeper, settings.request.budget_s)
             tasks.start_soon(warmer.run, store, balanced.key)
         router = Router(
-            settings, keeper, selector, balanced, recorder, values, warmer, wishes=wishes_of(settings)
+            settings,
+            keeper,
+            selector,
+            balanced,
+            recorder,
+            values,
+            warmer,
+            wishes=Wishes(settings.balance),
+            ratings=ratings,
         )
         yield AppContext(
             settings,
@@ -120,7 +131,9 @@ async def open_app(
         )
 
 
-def _recorder(settings: Settings, store: Store, source: str, environ: Mapping[str, str]) -> Recorder | None:
+def _recorder(
+    settings: Settings, store: Store, source: str, environ: Mapping[str, str], ratings: Ratings
+) -> Recorder | None:
     if not settings.learning.enabled:
         return None
     from tool_router.learning.affinity import AffinityIndex
@@ -129,7 +142,14 @@ def _recorder(settings: Settings, store: Store, source: str, environ: Mapping[st
 
     index = AffinityIndex(half_life_s=settings.learning.half_life_days * 86_400)
     redact = Redactor(secret_values(environ)).text
-    return Recorder(store, source, index=index, redact=redact, categories=settings.learning.categories)
+    return Recorder(
+        store,
+        source,
+        index=index,
+        redact=redact,
+        categories=settings.learning.categories,
+        on_verdict=ratings.judged,
+    )
 
 
 def _warmer(selector: Selector, keeper: CatalogKeeper, budget_s: float) -> Warmer:

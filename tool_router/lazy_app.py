@@ -100,9 +100,10 @@ class LazyApp:
 
     async def _serve(self, tasks: anyio.abc.TaskGroup) -> None:
         from tool_router.app import open_app
-        from tool_router.config_file import load_settings
+        from tool_router.config_file import load_settings, settings_file
         from tool_router.control.place import socket_of
         from tool_router.control.server import serve_commands
+        from tool_router.reload import Reloader, reloading
         from tool_router.telemetry.log import configure
 
         settings = load_settings(environ=self._environ)
@@ -116,8 +117,10 @@ class LazyApp:
         async with open_app(settings, self._environ, description_changed) as app:
             self._app = app
             self._settled.set()
-            await serve_commands(_commands(app), socket_of(self._environ, os.getpid()))
-            await anyio.sleep_forever()
+            reloader = Reloader(settings, lambda: load_settings(environ=self._environ), app.gateway)
+            async with reloading(reloader, settings_file(None, self._environ)):
+                await serve_commands(_commands(app), socket_of(self._environ, os.getpid()))
+                await anyio.sleep_forever()
 
     def _stored_description(self) -> str | None:
         """The text the last run left in the store; None when there is none or the settings are broken."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +67,9 @@ class Plan:
         return getattr(self.decision, "draft", None)
 
 
-def decision_facts(plan: Plan, status: str, ms: Mapping[str, float]) -> dict[str, Any]:
+def decision_facts(
+    plan: Plan, status: str, ms: Mapping[str, float], targets: Sequence[str] = ()
+) -> dict[str, Any]:
     """How an answer was reached, as `_meta` and `--json` show it."""
     ranking = plan.ranking
     first = ranking.candidates[0] if ranking and ranking.candidates else None
@@ -86,6 +88,7 @@ def decision_facts(plan: Plan, status: str, ms: Mapping[str, float]) -> dict[str
         "rung_reason": ranking.rung_reason if ranking else "the caller named the tool",
         "arguments": provenance(draft) if draft else {},
         "catalog": {"age_s": round(plan.catalog_age_s, 1), "stale": plan.catalog_stale},
+        "targets": list(targets),
         "ms": {name: round(value, 2) for name, value in ms.items()},
     }
 

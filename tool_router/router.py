@@ -14,7 +14,9 @@ from mcp.types import CallToolResult
 
 from tool_router.args.model import Source
 from tool_router.balance.balanced import ANY, BalancedGateway
+from tool_router.balance.ratings import Ratings
 from tool_router.balance.requirements import CallRequest
+from tool_router.balance.wishes import Wishes
 from tool_router.catalog.find import find
 from tool_router.catalog.model import Tool
 from tool_router.config import Settings
@@ -69,7 +71,8 @@ class Router:
         recorder: is told what became of each call; None where nothing is learned.
         values: finds arguments that no rule found; None leaves them missing.
         warmer: is told when requests come and go; None where nothing is warmed.
-        wishes: what a call of a tool, for a task of a category, wishes of its target.
+        wishes: what a call wishes of its target; None lets every call be content with any.
+        ratings: is told which target answered; None where nothing is rated.
         clock: monotonic seconds.
         now: the person's wall clock, which "tomorrow" is read by.
     """
@@ -83,7 +86,8 @@ class Router:
         recorder: Recorder | None = None,
         values: ValueModel | None = None,
         warmer: Warmer | None = None,
-        wishes: Callable[[Tool, str], CallRequest] = lambda tool, category: ANY,
+        wishes: Wishes | None = None,
+        ratings: Ratings | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = _local_time,
     ) -> None:
@@ -95,6 +99,7 @@ class Router:
         self._values = values
         self._warmer = warmer
         self._wishes = wishes
+        self._ratings = ratings
         self._clock = clock
         self._now = now
         policy = settings.policy
@@ -178,9 +183,12 @@ class Router:
         asked: list[str] = []
         try:
             with self._busy(), anyio.fail_after(left_s):
-                wishes = self._wishes(decision.tool, plan.view.category if plan.view else "")
                 result = await self._gateway.call(
-                    decision.tool, decision.draft.arguments, progress, wishes, asked.append
+                    decision.tool,
+                    decision.draft.arguments,
+                    progress,
+                    self._request_for(plan, decision.tool),
+                    asked.append,
                 )
         except TimeoutError:
             late = GatewayTimeout(
@@ -192,8 +200,14 @@ class Router:
         except ToolRouterError as error:
             failure = describe_failure(error, decision.tool, decision.draft)
             return self._finish(plan, failure, "failed", started, asked)
+        if self._ratings is not None and asked:
+            self._ratings.answered(plan.id, asked[-1], _category(plan))
         self._record(plan, decision.tool, result, started)
         return self._finish(plan, result, "executed", started, asked)
+
+    def _request_for(self, plan: Plan, tool: Tool) -> CallRequest:
+        """What the call wishes of its target."""
+        return self._wishes.of(tool, _category(plan), plan.request.context) if self._wishes else ANY
 
     def _record(self, plan: Plan, tool: Tool, result: CallToolResult, started: float) -> None:
         """Note what became of a call that reached its tool."""
@@ -272,7 +286,7 @@ class Router:
     ) -> CallToolResult:
         call_ms = (self._clock() - started) * 1000
         ms = {**plan.ms, "call": call_ms, "total": plan.spent_s * 1000 + call_ms}
-        facts = decision_facts(plan, status, ms) | {"targets": list(asked)}
+        facts = decision_facts(plan, status, ms, asked)
         self._log.info(
             "task_answered",
             status=status,
@@ -283,3 +297,7 @@ class Router:
             total_ms=facts["ms"]["total"],
         )
         return with_decision(result, facts)
+
+
+def _category(plan: Plan) -> str:
+    return plan.view.category if plan.view else ""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import anyio
 
 from tool_router.balance.admission import Admission
@@ -12,16 +10,14 @@ from tool_router.balance.breaker import BreakerSettings
 from tool_router.balance.health import HealthSettings
 from tool_router.balance.pool import Pool
 from tool_router.balance.ramp import RampSettings
-from tool_router.balance.requirements import CallRequest, Requirements
 from tool_router.balance.retry import RetrySettings
 from tool_router.balance.selecting import Selecting
 from tool_router.balance.service_windows import ServiceWindows
 from tool_router.balance.strategies.settings import AdaptiveSettings, StrategySettings
 from tool_router.balance.target_state import TargetSpec
 from tool_router.balance.targets import Targets
-from tool_router.catalog.model import Tool
 from tool_router.config import Settings
-from tool_router.config_balance import BalanceSettings, ReplicaSettings, TargetSettings, WishSettings
+from tool_router.config_balance import BalanceSettings, ReplicaSettings, TargetSettings
 from tool_router.gateway.assembly import head_at
 from tool_router.gateway.protocol import Gateway
 
@@ -102,25 +98,6 @@ def is_checked(settings: Settings) -> bool:
     """Whether targets are asked how they are now and then: only where one can stand in for another."""
     several = bool(settings.gateway.replicas) or settings.balance.discover
     return several and settings.balance.health_s > 0
-
-
-def wishes_of(settings: Settings) -> Callable[[Tool, str], CallRequest]:
-    """What a call of a tool, for a task of a category, wishes of its target."""
-    balance = settings.balance
-
-    def wishes(tool: Tool, category: str) -> CallRequest:
-        wish = balance.tools.get(tool.id) or balance.tools.get(f"{tool.server}::*") or WishSettings()
-        return CallRequest(
-            category,
-            wish.region or balance.region,
-            "",
-            wish.labels,
-            Requirements(
-                wish.max_latency_ms, wish.min_quality, wish.min_reliability, wish.preferred, wish.urgency
-            ),
-        )
-
-    return wishes
 
 
 def _spec(balance: BalanceSettings, target: TargetSettings, name: str, *, over_http: bool) -> TargetSpec:

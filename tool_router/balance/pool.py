@@ -41,6 +41,7 @@ class Member(Generic[T]):
         drained: a person has taken it out of use; calls under way go on.
         failing: why health checks or breakers say that it does not work; empty when nothing is known against
             it. It is called only when every other target is out of use as well.
+        discovered: whether it was found by DNS rather than named in the settings.
         emptied: set when its last call under way ends; replaced by whoever waits.
     """
 
@@ -49,6 +50,7 @@ class Member(Generic[T]):
     ramp: Ramp
     drained: bool = False
     failing: str = ""
+    discovered: bool = False
     emptied: anyio.Event = field(default_factory=anyio.Event)
 
     @property

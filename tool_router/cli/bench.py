@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -13,12 +12,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tool_router.cli.run import WRONG_USE, AsJson, fail, print_json
-from tool_router.errors import DataError
+from tool_router.cli import bench_balance
+from tool_router.cli.bench_figures import kept_figures, save_figures, show_progress
+from tool_router.cli.run import AsJson, print_json
 from tool_router.evaluation.routing import RoutingReport, measure
 from tool_router.telemetry.log import configure
 
 bench = typer.Typer(help="Measure the router itself on this machine.", no_args_is_help=True)
+bench_balance.register(bench)
 
 
 def register(app: typer.Typer) -> None:
@@ -41,33 +42,18 @@ def routing(
 ) -> None:
     """Measure routing decisions: average, p95 and p99 by rung, hit rates and errors."""
     configure("error", "auto")
-    before = _kept(compare) if compare else None
+    before = kept_figures(compare, "times", "kind") if compare else None
 
     async def run() -> RoutingReport:
-        return await measure(tools=tools, decisions=decisions, host_ms=host_ms, on_progress=_show_progress)
+        return await measure(tools=tools, decisions=decisions, host_ms=host_ms, on_progress=show_progress)
 
     report = anyio.run(run)
     if save is not None:
-        save.write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
+        save_figures(save, asdict(report))
     if as_json:
         print_json(asdict(report) | ({"compared_with": before} if before else {}))
     else:
         _show(report, before)
-
-
-def _kept(file: Path) -> dict[str, Any]:
-    try:
-        kept = json.loads(file.read_text(encoding="utf-8"))
-        return {row["kind"]: row for row in kept["times"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise fail(
-            DataError(f"{file} holds no figures: {error}.", "Write one with --save."), WRONG_USE
-        ) from error
-
-
-def _show_progress(kind: str) -> None:
-    if sys.stderr.isatty():
-        typer.echo(f"measuring: {kind}", err=True)
 
 
 def _show(report: RoutingReport, before: dict[str, Any] | None) -> None:

@@ -48,7 +48,7 @@ CANCEL_NOTICE_S = 2.0
 """How long it is tried to tell the server that a call was cancelled."""
 
 INITIALIZED_S = 5.0
-"""How long a server may take to accept that the session is open; it has answered the handshake just before."""
+"""How long a server may take to accept that the session is open; it answered the handshake just before."""
 
 NOTICES_AT_ONCE = 2
 """Where a line is dead, notices wait for each other and not in the places of calls."""

@@ -66,6 +66,7 @@ class Recorder:
         redact: takes secrets out of a task before it is kept.
         categories: whether tasks are told apart by category.
         detect: makes the detector of a catalog's categories.
+        on_verdict: told the id of an outcome and the verdict that a person gave since.
         clock: Unix time, in seconds.
     """
 
@@ -78,6 +79,7 @@ class Recorder:
         redact: Callable[[str], str],
         categories: bool = True,
         detect: Callable[[Catalog | None], CategoryDetector] = CueCategories,
+        on_verdict: Callable[[str, Verdict], None] = lambda outcome_id, verdict: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -86,6 +88,7 @@ class Recorder:
         self._detect = detect
         self._detector = detect(None) if categories else None
         self._redact = redact
+        self._on_verdict = on_verdict
         self._clock = clock
         self._follow_ups = FollowUps(clock)
         self._pending: list[Outcome] = []
@@ -213,6 +216,7 @@ class Recorder:
                 self._index.add(outcome, self.view(outcome.task, None))
             elif before is not outcome.verdict and outcome.id not in self._judged:
                 self._index.judge(outcome.id, outcome.verdict)
+                self._on_verdict(outcome.id, outcome.verdict)
 
     def _note(self, error: StoreError) -> None:
         if str(error) != self._trouble:

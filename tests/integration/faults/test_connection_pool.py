@@ -23,6 +23,8 @@ from tool_router.gateway.protocol import no_progress
 
 pytestmark = pytest.mark.anyio
 
+ECHO = Tool(id="everything::echo", name="echo", call_name="echo")
+
 Ask = Callable[[], Coroutine[object, object, object]]
 Client = Callable[[str, Clock], AbstractAsyncContextManager[Ask]]
 
@@ -145,24 +147,23 @@ async def test_a_request_under_way_ends_on_its_old_connection_which_is_then_clos
 
 @pytest.mark.parametrize("place", [Place.HEADERS, Place.BODY])
 async def test_calls_that_were_given_up_on_a_dead_line_hold_no_connection(place: Place, far: FarSide) -> None:
-    echo = Tool(id="everything::echo", name="echo", call_name="echo")
     with far.proxy() as proxy:
         # On 2025-11-25 the SDK itself goes on waiting for the answer.
         link = McpLink(HttpEndpoint(f"{proxy.url}/mcp"), mode="legacy")
         async with link.open():
-            await link.connect()
+            await link.call(ECHO, {"text": "x"}, no_progress)
             far.portal.call(proxy.poison, Blackhole(place=place))
             async with anyio.create_task_group() as tasks:
 
                 async def impatient() -> None:
                     with anyio.move_on_after(0.1):
-                        await link.call(echo, {"text": "x"}, no_progress)
+                        await link.call(ECHO, {"text": "x"}, no_progress)
 
                 for _ in range(2 * MAX_CONNECTIONS):
                     tasks.start_soon(impatient)
             far.portal.call(proxy.heal)
             with anyio.fail_after(1):
-                await link.call(echo, {"text": "x"}, no_progress)
+                await link.call(ECHO, {"text": "x"}, no_progress)
 
 
 @pytest.fixture
