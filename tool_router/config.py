@@ -11,7 +11,14 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
-from tool_router.config_balance import BalanceSettings, ReplicaSettings, RetrySettings, TargetSettings
+from tool_router.config_balance import (
+    Amount,
+    BalanceSettings,
+    ReplicaSettings,
+    RetrySettings,
+    StrategyName,
+    TargetSettings,
+)
 from tool_router.config_base import Probability, Seconds, Section, Share
 from tool_router.policy import ConfirmScope
 
@@ -122,6 +129,14 @@ class ProviderSettings(Section):
     key_file: Path | None = Field(
         default=None, description="A file that holds the key, instead of `key_env`."
     )
+    name: str = Field(default="", description="What commands and logs call it; its kind or address if empty.")
+    weight: Annotated[float, Field(gt=0)] = Field(default=1.0, description="How much it bears beside others.")
+    region: str = Field(default="", description="Where it is.")
+    capacity: int = Field(
+        default=0, ge=0, description="Calls it takes at once, for each of both uses; 0 is no bound."
+    )
+    price: Amount = Field(default=0.0, description="What one call costs, in one unit for all providers.")
+    quality: Share = Field(default=0.5, description="How good its answers are.")
 
     @model_validator(mode="after")
     def _fits_kind(self) -> ProviderSettings:
@@ -158,8 +173,15 @@ class RelevanceSettings(Section):
         default=(),
         description="Several hosts in order of preference, in place of `host`, `model` and `chat_model`. "
         "Each has `kind` (`ollama`, `openai`, `anthropic`, `gemini`, `xai`, `compatible`), `url`, `model` "
-        "(embeds), `chat_model`, and `key_env` or `key_file`, which name where the key is. An `ollama` entry "
-        "without `url` takes `host`.",
+        "(embeds), `chat_model`, and `key_env` or `key_file`, which name where the key is; for `strategy` "
+        "also `name`, `weight`, `region`, `capacity`, `price`, `quality`. An `ollama` entry without `url` "
+        "takes `host`.",
+    )
+    strategy: Literal["preference", StrategyName] = Field(
+        default="preference",
+        description="How a provider is chosen among several: `preference` asks the first that works; any "
+        "strategy of `balance.strategy` shares calls out among those that work. Vectors of a model only come "
+        "from providers that have that very model.",
     )
 
 

@@ -11,12 +11,15 @@ from tool_router.ai.judge import Judge
 from tool_router.ai.key import KeySource
 from tool_router.ai.ollama import OllamaProvider
 from tool_router.ai.openai import OpenAIProvider
-from tool_router.ai.pool import ProviderPool
+from tool_router.ai.pool import Balancing, ProviderPool
 from tool_router.ai.provider import RelevanceProvider
 from tool_router.ai.relevance import EmbedRelevance
 from tool_router.ai.values import ChatValues
 from tool_router.ai.vendors import BASE_URLS
 from tool_router.ai.warm_chat import WarmChat
+from tool_router.balance.ramp import RampSettings
+from tool_router.balance.strategies.settings import AdaptiveSettings, StrategySettings
+from tool_router.balance.target_state import TargetSpec
 from tool_router.cache.store import Store
 from tool_router.config import ProviderSettings, Settings
 
@@ -85,7 +88,34 @@ def build_provider(settings: Settings, environ: Mapping[str, str]) -> RelevanceP
         ProviderSettings(url=relevance.host, model=relevance.model, chat_model=relevance.chat_model),
     )
     providers = [_provider(entry, settings, environ) for entry in listed]
-    return providers[0] if len(providers) == 1 else ProviderPool(providers)
+    if len(providers) == 1 and not listed[0].capacity:
+        return providers[0]
+    specs = [_spec(entry, provider) for entry, provider in zip(listed, providers, strict=True)]
+    return ProviderPool(providers, specs, _balancing(settings))
+
+
+def _balancing(settings: Settings) -> Balancing:
+    balance = settings.balance
+    return Balancing(
+        settings.relevance.strategy,
+        StrategySettings(
+            explore=balance.explore,
+            adaptive=AdaptiveSettings(learning_rate=balance.learning_rate, threshold=balance.threshold),
+        ),
+        RampSettings(balance.ramp_floor, balance.ramp_s),
+        balance.region,
+    )
+
+
+def _spec(entry: ProviderSettings, provider: RelevanceProvider) -> TargetSpec:
+    return TargetSpec(
+        entry.name or provider.name,
+        entry.weight,
+        entry.region,
+        capacity=entry.capacity,
+        price=entry.price,
+        quality=entry.quality,
+    )
 
 
 def _provider(entry: ProviderSettings, settings: Settings, environ: Mapping[str, str]) -> RelevanceProvider:

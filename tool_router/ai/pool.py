@@ -1,169 +1,94 @@
-"""Several providers as one: the preferred one that works answers, and the next where it fails."""
+"""Several providers as one.
+
+Each use, embedding and chat, has a pool of the balancer with windows, calls under way and capacities of its
+own: a host that is quick to embed may be slow to chat.
+"""
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-import anyio
-import structlog
-
+from tool_router.ai.lane import PREFERENCE, Host, Lane, ProviderTarget, any_model
 from tool_router.ai.provider import ChatModel, EmbeddingModel, Prompt, RelevanceProvider, Vectors
 from tool_router.ai.trouble import Trouble
-from tool_router.errors import ProviderError
+from tool_router.balance.pool import Pool
+from tool_router.balance.ramp import RampSettings
+from tool_router.balance.requirements import CallRequest
+from tool_router.balance.selecting import Selecting
+from tool_router.balance.strategies.settings import StrategySettings
+from tool_router.balance.target_state import TargetSpec
 
-DISCOVERY_LIMIT_S = 10.0
-"""How long the background waits for one provider to say which model it has."""
+__all__ = ["PREFERENCE", "Balancing", "ProviderPool", "ProviderTarget"]
 
-LEAST_BLAMED_S = 0.05
-"""A provider that was given less time than this is not blamed for not having answered."""
-
-
-class _Model(Protocol):
-    @property
-    def key(self) -> str: ...
-
-
-M = TypeVar("M", bound=_Model)
-T = TypeVar("T")
+REQUEST_TEXTS = 3
+"""Texts that one request embeds at most. A call with more is the background's: its time grows with the number
+of its texts and says nothing about a request's, so windows leave it out."""
 
 
-@dataclass(slots=True)
-class _Member(Generic[M]):
-    """A provider in one use.
+@dataclass(frozen=True, slots=True)
+class Balancing:
+    """How a provider is chosen among several.
 
     Attributes:
-        model: what it uses; None until it was asked, and while it has none.
+        strategy: `PREFERENCE`, or one of the balancer's `STRATEGIES`.
+        settings: what these go by.
+        ramp: how a provider that failed gets its share back; by preference it has all of it at once.
+        region: where this router is, for `geo`.
     """
 
-    provider: RelevanceProvider
-    trouble: Trouble
-    model: M | None = None
-
-
-class _Lane(Generic[M]):
-    """The providers in one use, in order of preference."""
-
-    def __init__(self, use: str, members: Sequence[_Member[M]]) -> None:
-        self._use = use
-        self._members = members
-        self._log = structlog.get_logger()
-
-    async def discover(self, ask: Callable[[RelevanceProvider], Awaitable[M]]) -> M:
-        """Ask every provider for its model; return that of the first that works.
-
-        Raises:
-            ProviderError: none has one; the reason is that of the first.
-        """
-        failures: dict[int, ProviderError] = {}
-
-        async def one(place: int, member: _Member[M]) -> None:
-            try:
-                with anyio.fail_after(DISCOVERY_LIMIT_S):
-                    member.model = await ask(member.provider)
-            except ProviderError as error:
-                failures[place] = error
-            except TimeoutError:
-                late = f"{member.provider.name} did not answer within {DISCOVERY_LIMIT_S:g} s."
-                failures[place] = ProviderError("timeout", late)
-            if place in failures:
-                member.model = None
-                self._note(member, failures[place])
-
-        async with anyio.create_task_group() as tasks:
-            for place, member in enumerate(self._members):
-                tasks.start_soon(one, place, member)
-        for member in self._usable(lambda model: True):
-            assert member.model is not None  # what `_usable` gives
-            return member.model
-        said = "; ".join(
-            f"{self._members[place].provider.name}: {failures[place]}" for place in sorted(failures)
-        )
-        raise ProviderError(failures[0].reason, said if len(failures) > 1 else str(failures[0]))
-
-    async def ask(self, fits: Callable[[M], bool], call: Callable[[RelevanceProvider, M], Awaitable[T]]) -> T:
-        """Let the first fitting provider answer, and the next where it fails; all within the caller's time.
-
-        The time that is left is shared: with two providers the first may take half of it.
-
-        Raises:
-            ProviderError: all failed; it is the last one's error.
-        """
-        members = self._usable(fits)
-        last = ProviderError("model_missing", f"No provider has that {self._use} model now.")
-        for place, member in enumerate(members):
-            assert member.model is not None  # what `_usable` gives
-            others = len(members) - place - 1
-            share_s = self._share_s(others)
-            with anyio.move_on_after(share_s):
-                try:
-                    answer = await call(member.provider, member.model)
-                except ProviderError as error:
-                    if error.reason == "unsupported":
-                        # To lack an ability is no failure; the caller asks for something else then.
-                        raise
-                    last = error
-                    self._note(member, error)
-                    continue
-                if member.trouble.mended():
-                    self._log.info("provider_recovered", provider=member.provider.name, use=self._use)
-                return answer
-            last = ProviderError("timeout", f"{member.provider.name} did not answer within {share_s:.3g} s.")
-            if share_s >= LEAST_BLAMED_S:
-                self._note(member, last)
-        raise last
-
-    def _usable(self, fits: Callable[[M], bool]) -> list[_Member[M]]:
-        """Who has a fitting model, without those that rest, unless all of them do."""
-        fitting = [member for member in self._members if member.model is not None and fits(member.model)]
-        return [member for member in fitting if member.trouble.rest_s <= 0] or fitting
-
-    @staticmethod
-    def _share_s(others: int) -> float:
-        if not others:
-            return math.inf
-        return max(0.0, anyio.current_effective_deadline() - anyio.current_time()) / (others + 1)
-
-    def _note(self, member: _Member[M], error: ProviderError) -> None:
-        if member.trouble.failed(error):
-            self._log.warning(
-                "provider_failed",
-                provider=member.provider.name,
-                use=self._use,
-                reason=error.reason,
-                detail=str(error),
-            )
+    strategy: str = PREFERENCE
+    settings: StrategySettings = field(default_factory=StrategySettings)
+    ramp: RampSettings = field(default_factory=RampSettings)
+    region: str = ""
 
 
 class ProviderPool:
-    """A `RelevanceProvider` of several, in order of preference.
+    """A `RelevanceProvider` of several.
 
     Vectors of a model only come from providers that have that very model, by its key; chat models stand in
-    for each other.
+    for each other. Which model that is, the first provider that works decides; the strategy chooses among
+    those that have it.
 
     Args:
         providers: at least one, the preferred one first.
+        specs: what strategies know of each, in the same order; without it their names alone.
+        balancing: how one is chosen.
         clock: monotonic seconds.
-        jitter: a random number in [0, 1).
+        jitter: a random number in [0, 1), for rests.
+        draw: a random number in [0, 1), for strategies.
     """
 
     def __init__(
         self,
         providers: Sequence[RelevanceProvider],
+        specs: Sequence[TargetSpec] = (),
+        balancing: Balancing | None = None,
         *,
-        clock: Callable[[], float] = anyio.current_time,
+        clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
+        draw: Callable[[], float] = random.random,
     ) -> None:
+        balancing = balancing or Balancing()
         self._providers = tuple(providers)
-        self._embedding = _Lane[EmbeddingModel](
-            "embedding", [_Member(provider, Trouble(clock, jitter)) for provider in providers]
-        )
-        self._chat = _Lane[ChatModel](
-            "chat", [_Member(provider, Trouble(clock, jitter)) for provider in providers]
-        )
+        self._balancing = balancing
+        specs = _named_apart(specs or [TargetSpec(provider.name) for provider in providers])
+
+        def pool() -> Pool[Host[Any]]:
+            # Calls that wait are requests, each with its own time: they need no other bound.
+            made = Pool[Host[Any]](
+                _selecting(balancing, draw), clock=clock, queue_limit=sys.maxsize, ramp=_ramp(balancing)
+            )
+            for spec, provider in zip(specs, providers, strict=True):
+                made.add(spec, Host(provider, Trouble(clock, jitter)))
+            return made
+
+        self._embedding = Lane[EmbeddingModel]("embedding", pool(), balancing.strategy)
+        self._chat = Lane[ChatModel]("chat", pool(), balancing.strategy)
 
     @property
     def providers(self) -> tuple[RelevanceProvider, ...]:
@@ -175,6 +100,15 @@ class ProviderPool:
         """The names of all."""
         return ", ".join(provider.name for provider in self._providers)
 
+    @property
+    def strategy(self) -> str:
+        """By which strategy a provider is chosen."""
+        return self._balancing.strategy
+
+    def targets(self) -> Sequence[ProviderTarget]:
+        """Every provider in every use, as it is now."""
+        return [*self._embedding.targets(), *self._chat.targets()]
+
     async def embedding_model(self) -> EmbeddingModel:
         """The model of the first provider that works.
 
@@ -184,13 +118,16 @@ class ProviderPool:
         return await self._embedding.discover(lambda provider: provider.embedding_model())
 
     async def embed(self, texts: Sequence[str], model: EmbeddingModel) -> Vectors:
-        """One vector for each text, from whoever has this very model.
+        """One vector for each text, from a provider that has this very model.
 
         Raises:
             ProviderError: nobody has it, or all who do failed.
         """
         return await self._embedding.ask(
-            lambda has: has.key == model.key, lambda provider, has: provider.embed(texts, has)
+            self._request("embed", model),
+            lambda has: has.key == model.key,
+            lambda provider, has: provider.embed(texts, has),
+            timed=len(texts) <= REQUEST_TEXTS,
         )
 
     async def chat_model(self) -> ChatModel:
@@ -202,34 +139,74 @@ class ProviderPool:
         return await self._chat.discover(lambda provider: provider.chat_model())
 
     async def warm(self, model: ChatModel) -> None:
-        """Have the model loaded where it is.
+        """Have the model loaded where it is; by any strategy but preference, every provider's chat model.
 
         Raises:
-            ProviderError: it can't be loaded.
+            ProviderError: nothing can be loaded.
         """
-        await self._chat.ask(lambda has: has.key == model.key, lambda provider, has: provider.warm(has))
+        if self.strategy != PREFERENCE:
+            # Requests will come to each of them.
+            await self._chat.ask_each(lambda provider, has: provider.warm(has))
+            return
+        await self._chat.ask(
+            self._request("warm", model),
+            lambda has: has.key == model.key,
+            lambda provider, has: provider.warm(has),
+            timed=False,
+        )
 
     async def choose(self, prompt: Prompt, labels: Sequence[str], model: ChatModel) -> Mapping[str, float]:
-        """The probability of each label, from the first provider that works.
+        """The probability of each label, from a provider that works.
 
         Raises:
             ProviderError: all failed.
         """
         return await self._chat.ask(
-            lambda has: True, lambda provider, has: provider.choose(prompt, labels, has)
+            self._request("choose", model),
+            any_model,
+            lambda provider, has: provider.choose(prompt, labels, has),
         )
 
     async def complete(self, prompt: Prompt, schema: Mapping[str, Any], model: ChatModel) -> Any:
-        """JSON for a schema, from the first provider that works.
+        """JSON for a schema, from a provider that works.
 
         Raises:
             ProviderError: all failed.
         """
         return await self._chat.ask(
-            lambda has: True, lambda provider, has: provider.complete(prompt, schema, has)
+            self._request("complete", model),
+            any_model,
+            lambda provider, has: provider.complete(prompt, schema, has),
         )
 
     async def aclose(self) -> None:
         """Close the connections of all."""
         for provider in self._providers:
             await provider.aclose()
+
+    def _request(self, kind: str, model: EmbeddingModel | ChatModel) -> CallRequest:
+        """A call as strategies see it; its kind is its category: a choice is one token, a completion many."""
+        return CallRequest(kind, self._balancing.region, model.key)
+
+
+def _selecting(balancing: Balancing, draw: Callable[[], float]) -> Selecting:
+    # By preference each call names the provider it wants, and any strategy heeds that.
+    strategy = "least_loaded" if balancing.strategy == PREFERENCE else balancing.strategy
+    return Selecting(strategy, None, balancing.settings, draw)
+
+
+def _ramp(balancing: Balancing) -> RampSettings:
+    # Whoever comes first gets every call again as soon as it has rested: that is what the order says.
+    return RampSettings(floor=1.0, duration_s=0.0) if balancing.strategy == PREFERENCE else balancing.ramp
+
+
+def _named_apart(specs: Sequence[TargetSpec]) -> Sequence[TargetSpec]:
+    """The same, those with the name of an earlier one numbered: a vendor may be listed with two models."""
+    named: dict[str, TargetSpec] = {}
+    for spec in specs:
+        name, number = spec.name, 1
+        while name in named:
+            number += 1
+            name = f"{spec.name} ({number})"
+        named[name] = replace(spec, name=name)
+    return tuple(named.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tool_router.balance.window import Result
 from tool_router.catalog.backoff import backoff_s
 from tool_router.errors import ProviderError
 
@@ -55,3 +56,20 @@ class Trouble:
     def rest_s(self) -> float:
         """Seconds until it may be asked again."""
         return max(0.0, self._until - self.clock())
+
+
+def result_of(error: ProviderError) -> Result | None:
+    """What a failed call is in the window of its provider; None says nothing about it.
+
+    To lack an ability is no failure. Every other reason is one, a missing key or a wrong address included:
+    whatever it is, this provider gives no answers.
+    """
+    match error.reason:
+        case "unsupported":
+            return None
+        case "timeout":
+            return Result.TIMEOUT
+        case "http_429":
+            return Result.RATE_LIMITED
+        case _:
+            return Result.ERROR

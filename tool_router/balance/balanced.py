@@ -16,6 +16,7 @@ from mcp.types import CallToolResult
 from tool_router.balance.admission import Admission
 from tool_router.balance.breaker import Clock
 from tool_router.balance.outcome import CallKeys, result_of
+from tool_router.balance.permit import Permit
 from tool_router.balance.pool import Lease, Member, Pool
 from tool_router.balance.requirements import CallRequest, has_labels
 from tool_router.balance.retry import RetryBudget, RetrySettings, may_move_on, may_repeat, pause_s
@@ -282,13 +283,32 @@ class BalancedGateway:
             # Only this scope's own deadline leads here: an outer cancellation has passed through.
             raise GatewayTimeout(f"{subject} did not answer within {limit_s:.1f} s.", advice)
         except GatewayError as error:
-            self.admission.failed(keys, permits, error)
-            self._record(lease, tool, result_of(error, "target"), result_of(error, "service"), started)
+            self._account(lease, tool, keys, permits, error, started)
+            raise
+        except anyio.get_cancelled_exc_class():
+            if anyio.current_time() - started >= limit_s:
+                # Its own deadline passed first; telling the far side so took until the caller's had passed as
+                # well. Were that not counted, no breaker would ever open at a target that is frozen.
+                late = GatewayTimeout(f"{subject} did not answer within {limit_s:.1f} s.", advice)
+                self._account(lease, tool, keys, permits, late, started)
             raise
         finally:
             # Cancelled, or an unexpected error: neither says anything about the keys.
             for permit in permits.values():
                 permit.ignore()
+
+    def _account(
+        self,
+        lease: Lease[Gateway],
+        tool: Tool | None,
+        keys: CallKeys,
+        permits: Mapping[str, Permit],
+        error: GatewayError,
+        started: float,
+    ) -> None:
+        """Tell breakers and windows of a call that failed."""
+        self.admission.failed(keys, permits, error)
+        self._record(lease, tool, result_of(error, "target"), result_of(error, "service"), started)
 
     def _record(
         self,

@@ -87,7 +87,7 @@ class Choice:
         index: its place among the targets.
     """
 
-    __slots__ = ("_in_flight", "_request", "_strategy", "_targets", "index", "target")
+    __slots__ = ("_request", "_strategy", "_targets", "_under_way", "index", "target")
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Choice:
         self._strategy = strategy
         self._targets = targets
         self._request = request
-        self._in_flight = self.target.in_flight
+        self._under_way = self.target.under_way
 
     def explain(self) -> Explanation:
         """Say why, by what is known at the time of asking: ask soon after the choice.
@@ -122,8 +122,8 @@ class Choice:
             self._strategy.name,
             taken.factors,
             taken.latency_ms,
-            self._in_flight * taken.unit,
-            (self._in_flight + 1) * taken.unit,
+            self._under_way * taken.unit,
+            (self._under_way + 1) * taken.unit,
             tuple(weighing.unmet),
             tuple(
                 Alternative(

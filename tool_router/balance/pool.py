@@ -145,7 +145,7 @@ class Pool(Generic[T]):
             member = self._members[spec.name] = Member(target, state, ramp)
         else:
             member.state.spec = spec
-        self._hand_out(member)
+        self.review()
         return member
 
     def change(self, name: str, **changes: float | str | frozenset[str]) -> None:
@@ -156,7 +156,7 @@ class Pool(Generic[T]):
         """
         member = self._members[name]
         member.state.spec = replace(member.state.spec, **changes)  # type: ignore[arg-type]
-        self._hand_out(member)
+        self.review()
 
     def remove(self, name: str) -> Member[T] | None:
         """Take a target out; calls under way go on. None when there is none of that name."""
@@ -190,6 +190,7 @@ class Pool(Generic[T]):
         member = self._members.get(name)
         if member is not None:
             member.failing = reason or "it failed"
+            self.review()
 
     def working(self, name: str) -> None:
         """Note that a target works; one that was failing gets its share back a little at a time."""
@@ -203,8 +204,9 @@ class Pool(Generic[T]):
         self, admits: Admits, request: CallRequest, without: Collection[str] = ()
     ) -> Sequence[Member[T]]:
         """The targets of the next call: in use, fitting, admitted and not full; failing ones only alone."""
-        found = [member for member in self._fitting(admits, request, without) if not member.full]
-        return [member for member in found if not member.failing] or found
+        found = list(self._fitting(admits, request, without))
+        working = [member for member in found if not member.failing] or found
+        return [member for member in working if not member.full]
 
     def choose(self, admits: Admits, request: CallRequest, without: Collection[str] = ()) -> Member[T] | None:
         """The target that would get a call now; None when there is none to choose from."""
@@ -261,7 +263,9 @@ class Pool(Generic[T]):
             await member.emptied.wait()
 
     def review(self) -> None:
-        """Let those go who wait for targets that are no longer in use or admitted: a breaker has opened."""
+        """See to those who wait when targets have changed: some have a place now, some wait for nothing."""
+        for member in self.members():
+            self._hand_out(member)
         for waiter in tuple(self._queue):
             if not self.admitted(waiter.admits, waiter.request):
                 self._queue.remove(waiter)
@@ -305,7 +309,7 @@ class Pool(Generic[T]):
         for waiter in tuple(self._queue):
             if member.full:
                 break
-            if has_labels(member.state, waiter.request) and waiter.admits(member.name):
+            if member in self.usable(waiter.admits, waiter.request):
                 self._queue.remove(waiter)
                 member.state.in_flight += 1
                 waiter.member = member

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from tool_router.balance.breaker import Clock
 from tool_router.catalog.model import Tool
 from tool_router.errors import (
+    BreakerOpen,
     GatewayBusy,
     GatewayError,
     GatewayFailed,
@@ -62,9 +63,9 @@ def may_move_on(error: GatewayError) -> bool:
     """Whether another target may be asked at once, for any tool and outside the retry budget.
 
     Only where the call provably did not reach its tool and this target is the reason: it can't be reached,
-    broke off before it took the request, or pushes back.
+    broke off before it took the request, pushes back, or its breaker opened after it was chosen.
     """
-    return not error.reached_tool and isinstance(error, (*_PASSING, GatewayBusy))
+    return not error.reached_tool and isinstance(error, (*_PASSING, GatewayBusy, BreakerOpen))
 
 
 def pause_s(retry: int, settings: RetrySettings, draw: Callable[[], float] = random.random) -> float:

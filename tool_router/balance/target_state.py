@@ -50,19 +50,27 @@ class TargetState:
     Attributes:
         spec: its configuration; replaced when that changes.
         in_flight: calls of it that are under way.
+        in_flight_elsewhere: those that other routers told of. They load it like its own, but take up none of
+            the places that this router has there.
         queued: calls that wait for a place.
         window: how it did of late.
         share: how much of its normal share of calls it gets, in (0, 1]; below 1 while it recovers.
     """
 
-    __slots__ = ("in_flight", "queued", "share", "spec", "window")
+    __slots__ = ("in_flight", "in_flight_elsewhere", "queued", "share", "spec", "window")
 
     def __init__(self, spec: TargetSpec, window: PerformanceWindow) -> None:
         self.spec = spec
         self.in_flight = 0
+        self.in_flight_elsewhere = 0
         self.queued = 0
         self.window = window
         self.share = 1.0
+
+    @property
+    def under_way(self) -> int:
+        """Calls that load it: this router's and those of others."""
+        return self.in_flight + self.in_flight_elsewhere
 
     def __repr__(self) -> str:
         return f"TargetState({self.spec.name!r}, in_flight={self.in_flight}, share={self.share:g})"

@@ -133,5 +133,4 @@ class Targets:
                 if self._checker is not None:
                     self._checker.assume(name, healthy=True)
                 self._pool.working(name)
-        if transition.after is State.OPEN:
-            self._pool.review()
+        self._pool.review()

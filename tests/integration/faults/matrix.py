@@ -46,6 +46,7 @@ class Case:
         warm: whether a call went through before, so that connections and sessions exist.
         deadline_s: of the caller; None for none but a generous one.
         own_limits: whether the gateway's own limits are `LIMIT_S`.
+        calls: how many are made under the fault; the second shows what the first has left behind.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class Case:
     warm: bool = True
     deadline_s: float | None = None
     own_limits: bool = False
+    calls: int = 2
 
     def __str__(self) -> str:
         return f"{'warm' if self.warm else 'cold'} {self.kind}: {', '.join(map(str, self.toxics))}"
@@ -106,7 +108,7 @@ def is_right(case: Case, result: object, text: str) -> bool:
 
 
 async def play(case: Case, far: FarSide, proxy: ToxicProxy) -> Outcome:
-    """Call twice while the line is bad, then once when it is good again, over one gateway."""
+    """Call while the line is bad, then once when it is good again, over one gateway."""
     outcome = Outcome()
     gateway = gateway_of(case, proxy.url)
     async with gateway.open():
@@ -115,8 +117,7 @@ async def play(case: Case, far: FarSide, proxy: ToxicProxy) -> Outcome:
         far.portal.call(proxy.poison, *case.toxics)
         if any(toxic.place is Place.CONNECT for toxic in case.toxics):
             far.portal.call(proxy.sever)
-        # The second shows what the first has left behind while the line is still bad.
-        for _ in range(2):
+        for _ in range(case.calls):
             text = f"{uuid.uuid4()} {FILLING}"
             outcome.texts.append(text)
             outcome.results.append(await _call_under_fault(case, gateway, text, outcome))

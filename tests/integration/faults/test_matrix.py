@@ -77,6 +77,9 @@ SILENT = {name: HANGING[name] for name in ("latency", "blackhole", "limit data, 
 AT_ONCE = 8
 """More would measure the machine: two cores carry the servers and the proxies too."""
 
+WAITING_AT_ONCE = 16
+"""Of cases that mostly wait."""
+
 DEADLINE_S = 0.25
 LOOKS = 300
 
@@ -93,13 +96,16 @@ def descriptors() -> int:
 
 
 async def judge(
-    cases: Iterable[Case], far: FarSide, verdict: Callable[[Case, Outcome], Iterable[str]]
+    cases: Iterable[Case],
+    far: FarSide,
+    verdict: Callable[[Case, Outcome], Iterable[str]],
+    at_once: int = AT_ONCE,
 ) -> None:
     """Play the cases, a few at once, and fail with everything that was wrong with any."""
     far.forget()
     wrong: list[str] = []
     tasks_before, descriptors_before = len(anyio.get_running_tasks()), descriptors()
-    free = anyio.Semaphore(AT_ONCE)
+    free = anyio.Semaphore(at_once)
 
     async def one(case: Case, proxy: ToxicProxy) -> None:
         async with free:
@@ -183,7 +189,7 @@ def cases(kind: str, recipe: Recipe, **fields: Any) -> list[Case]:
 @by_name(HARMLESS)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_harmless_fault_changes_no_answer(kind: str, recipe: Recipe, far: FarSide) -> None:
-    await judge(cases(kind, recipe), far, answers)
+    await judge(cases(kind, recipe, calls=1), far, answers)
 
 
 @by_name(BREAKING)
@@ -192,12 +198,10 @@ async def test_a_broken_line_is_a_failure_of_the_gateway(kind: str, recipe: Reci
     await judge(cases(kind, recipe), far, breaks)
 
 
-@by_name(HANGING)
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_hanging_line_holds_nobody_beyond_the_deadline(
-    kind: str, recipe: Recipe, far: FarSide
-) -> None:
-    await judge(cases(kind, recipe, deadline_s=DEADLINE_S), far, hangs)
+async def test_a_hanging_line_holds_nobody_beyond_the_deadline(kind: str, far: FarSide) -> None:
+    played = [case for recipe in HANGING.values() for case in cases(kind, recipe, deadline_s=DEADLINE_S)]
+    await judge(played, far, hangs, WAITING_AT_ONCE)
 
 
 @by_name(SILENT)
@@ -216,20 +220,20 @@ async def test_a_line_that_breaks_while_a_connection_is_opened_is_a_failure(
     await judge(cases(kind, recipe, warm=False), far, breaks)
 
 
-@by_name(HANGING)
 @pytest.mark.parametrize("kind", [MCP, ENDPOINT])
 async def test_a_line_that_hangs_while_a_connection_is_opened_does_not_stop_later_calls(
-    kind: str, recipe: Recipe, far: FarSide
+    kind: str, far: FarSide
 ) -> None:
-    await judge(cases(kind, recipe, warm=False, deadline_s=DEADLINE_S), far, hangs)
+    fields: dict[str, Any] = {"warm": False, "deadline_s": DEADLINE_S}
+    played = [case for recipe in HANGING.values() for case in cases(kind, recipe, **fields)]
+    await judge(played, far, hangs, WAITING_AT_ONCE)
 
 
 ON_TRIO: list[tuple[Recipe, dict[str, Any], Callable[[Case, Outcome], Iterable[str]]]] = [
-    (HARMLESS["slicer"], {}, answers),
+    (HARMLESS["slicer"], {"calls": 1}, answers),
     (BREAKING["reset"], {}, breaks),
     (BREAKING["limit data"], {"warm": False}, breaks),
-    (HANGING["blackhole"], {"deadline_s": DEADLINE_S}, hangs),
-    (HANGING["blackhole"], {"own_limits": True}, times_out),
+    (HANGING["blackhole"], {"deadline_s": DEADLINE_S, "calls": 1}, hangs),
 ]
 
 

@@ -80,7 +80,7 @@ class ByWeightedSum:
             rows = self._added((candidates, request))
         best, most = 0, float("-inf")
         for target, lasting, cost, index in rows:
-            worth = lasting - cost * target.in_flight
+            worth = lasting - cost * (target.in_flight + target.in_flight_elsewhere)
             if worth > most:
                 best, most = index, worth
         return best
@@ -97,7 +97,7 @@ class ByWeightedSum:
         for target, unit, lasting in zip(
             candidates.targets, candidates.units, self._adds.lasting(candidates, request), strict=True
         ):
-            factors = {**lasting, "load": 1.0 - target.in_flight * unit}
+            factors = {**lasting, "load": 1.0 - target.under_way * unit}
             found.append({**factors, "score": sum(weights[name] * factors[name] for name in weights)})
         return found
 

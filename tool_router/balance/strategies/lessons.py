@@ -92,7 +92,7 @@ class Lessons:
         """Add up the load of this moment: the lesson takes its mean."""
         loads = self._foretold["load"]
         for place, (target, unit) in enumerate(zip(view.targets, view.units, strict=True)):
-            loads[place] -= target.in_flight * unit
+            loads[place] -= target.under_way * unit
 
     def _learned(self) -> bool:
         """Whether enough was seen for a lesson, which is then drawn."""

@@ -123,7 +123,7 @@ class TwoChoices(_Unfiltered):
         if second >= first:
             second += 1
         units = candidates.units
-        if (targets[second].in_flight + 1) * units[second] < (targets[first].in_flight + 1) * units[first]:
+        if (targets[second].under_way + 1) * units[second] < (targets[first].under_way + 1) * units[first]:
             first = second
         return candidates.indices[first]
 
@@ -158,7 +158,8 @@ class LeastLoaded(_Unfiltered):
             )
         best, least = 0, float("inf")
         for target, unit, index in rows:
-            load = (target.in_flight + 1) * unit
+            # `under_way`, without a call for every target of every decision.
+            load = (target.in_flight + target.in_flight_elsewhere + 1) * unit
             if load < least:
                 best, least = index, load
         return best
@@ -171,7 +172,7 @@ class LeastLoaded(_Unfiltered):
 def free(candidates: Candidates) -> Sequence[Mapping[str, float]]:
     """The part of each candidate that would be free with one more call; below 0 when it bears too much."""
     return [
-        {"load": 1.0 - (target.in_flight + 1) * unit}
+        {"load": 1.0 - (target.under_way + 1) * unit}
         for target, unit in zip(candidates.targets, candidates.units, strict=True)
     ]
 

@@ -83,7 +83,7 @@ class ByPerformance:
         first, second = ladder.place(draw()), ladder.place(draw())
         if first != second:
             targets, units = candidates.targets, candidates.units
-            if (targets[second].in_flight + 1) * units[second] < (targets[first].in_flight + 1) * units[
+            if (targets[second].under_way + 1) * units[second] < (targets[first].under_way + 1) * units[
                 first
             ]:
                 first = second

@@ -174,7 +174,7 @@ class RuledStrategy:
             Weighed(
                 factors.get(index, {}),
                 view.measured(index).expected.latency_ms,
-                target.in_flight * unit,
+                target.under_way * unit,
                 unit,
                 candidates.reasons.get(index, ""),
             )

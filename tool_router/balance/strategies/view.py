@@ -171,5 +171,5 @@ def _units(targets: Sequence[TargetState]) -> Sequence[float]:
         per_weight = sum(spec.capacity for spec in bound) / sum(spec.weight for spec in bound)
     else:
         weight = sum(target.spec.weight for target in targets) or 1.0
-        per_weight = max(SLOTS, 2.0 * sum(target.in_flight for target in targets) / weight)
+        per_weight = max(SLOTS, 2.0 * sum(target.under_way for target in targets) / weight)
     return [1.0 / (target.spec.capacity or target.spec.weight * per_weight) for target in targets]

@@ -1,0 +1,5 @@
+"""The Redis of the cache's tests."""
+
+from tests.integration.cache.conftest import redis_server
+
+__all__ = ["redis_server"]
