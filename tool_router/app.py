@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from tool_router.balance.assembly import build_balanced
+from tool_router.balance.assembly import build_balanced, build_sharing, discovered_heads
 from tool_router.balance.balanced import BalancedGateway
 from tool_router.balance.ratings import Ratings
 from tool_router.balance.wishes import Wishes
@@ -20,7 +20,9 @@ from tool_router.catalog.describe import describe
 from tool_router.catalog.keeper import CatalogKeeper
 from tool_router.catalog.model import Catalog
 from tool_router.config import Settings
-from tool_router.gateway.assembly import build_gateway
+from tool_router.gateway.assembly import Heads
+from tool_router.gateway.session_seed import session_seed
+from tool_router.location import sessions_dir
 from tool_router.router import Router
 from tool_router.selector import Selector
 
@@ -39,6 +41,7 @@ class AppContext:
     settings: Settings
     router: Router
     keeper: CatalogKeeper
+    heads: Heads
     gateway: BalancedGateway
     store: Store
     relevance: EmbedRelevance | None
@@ -68,13 +71,21 @@ async def open_app(
     Raises:
         ConfigError: services.yml or a token file is wrong.
     """
-    # Before the task group, which would wrap what is wrong with the configuration in a group.
-    gateway, services = build_gateway(settings, environ)
     async with AsyncExitStack() as stack:
+        # Before the task group, which would wrap what is wrong with the configuration in a group.
+        over_http = bool(settings.gateway.url)
+        heads = Heads(stack.enter_context(session_seed(sessions_dir(environ))) if over_http else b"")
+        gateway, services = heads.first(settings, environ)
         tasks = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(tasks.cancel_scope.cancel)
-        balanced = build_balanced(settings, gateway)
+        balanced = build_balanced(settings, gateway, heads.at)
         await stack.enter_async_context(balanced.open())
+        discovered = discovered_heads(settings, balanced, heads.at)
+        if discovered is not None:
+            tasks.start_soon(discovered.run)
+        sharing = build_sharing(settings, balanced)
+        if sharing is not None:
+            tasks.start_soon(sharing.run)
         store = await stack.enter_async_context(open_store(settings, environ))
         models = _relevance(settings, store, environ)
         relevance = models.relevance if models else None
@@ -120,6 +131,7 @@ async def open_app(
             settings,
             router,
             keeper,
+            heads,
             balanced,
             store,
             relevance,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -19,7 +18,7 @@ from tool_router.config_balance import (
     StrategyName,
     TargetSettings,
 )
-from tool_router.config_base import Probability, Seconds, Section, Share
+from tool_router.config_base import Probability, Seconds, Section, Share, check_url
 from tool_router.policy import ConfirmScope
 
 GatewayKind = Literal["auto", "embedded", "contextforge", "mcp"]
@@ -275,7 +274,7 @@ class StoreSettings(Section):
 
     @model_validator(mode="after")
     def _is_postgres(self) -> StoreSettings:
-        _check_url("url", self.url, "postgresql", "postgres")
+        check_url("url", self.url, "postgresql", "postgres")
         return self
 
 
@@ -295,24 +294,8 @@ class CacheSettings(Section):
 
     @model_validator(mode="after")
     def _is_redis(self) -> CacheSettings:
-        _check_url("redis_url", self.redis_url, "redis", "rediss", "unix")
+        check_url("redis_url", self.redis_url, "redis", "rediss", "unix")
         return self
-
-
-def _check_url(key: str, url: SecretStr, *schemes: str) -> None:
-    """Refuse an address that can't be meant, without repeating it: it may hold a password."""
-    value = url.get_secret_value()
-    if not value:
-        return
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in schemes and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError(
-            f"`{key}` must be an address that starts with {' or '.join(f'{s}://' for s in schemes)}"
-        )
 
 
 class LogSettings(Section):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 
-from tool_router.config_base import Seconds, Section, Share
+from tool_router.config_base import Seconds, Section, Share, check_url
 
 StrategyName = Literal[
     "round_robin",
@@ -102,12 +102,14 @@ class BalanceSettings(Section):
     ramp_floor: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.1, description="The share with which it starts."
     )
-    discover: bool = Field(
-        default=False,
-        description="Whether every address that DNS gives for the host of `gateway.url` is a target.",
-    )
-    redis_url: str = Field(
+    discover: str = Field(
         default="",
+        pattern=r"^(host|_[^.]+\._[^.]+\..+)?$",
+        description="Heads that DNS names: `host` makes every address of the host of `gateway.url` a head of "
+        "its own, the name of an SRV record, such as `_mcp._tcp.example.com`, the hosts that it lists.",
+    )
+    redis_url: SecretStr = Field(
+        default=SecretStr(""),
         description="A Redis in which routers share calls under way, breakers and performance: "
         "`redis://host:6379/0`; empty shares nothing. Never logged.",
     )
@@ -127,6 +129,11 @@ class BalanceSettings(Section):
     threshold: Annotated[float, Field(ge=0, le=2)] = Field(
         default=0.2, description="How much better a factor must foretell than others for a lesson."
     )
+
+    @model_validator(mode="after")
+    def _is_redis(self) -> BalanceSettings:
+        check_url("redis_url", self.redis_url, "redis", "rediss", "unix")
+        return self
 
 
 class RetrySettings(Section):

@@ -117,7 +117,9 @@ class LazyApp:
         async with open_app(settings, self._environ, description_changed) as app:
             self._app = app
             self._settled.set()
-            reloader = Reloader(settings, lambda: load_settings(environ=self._environ), app.gateway)
+            reloader = Reloader(
+                settings, lambda: load_settings(environ=self._environ), app.gateway, app.heads
+            )
             async with reloading(reloader, settings_file(None, self._environ)):
                 await serve_commands(_commands(app), socket_of(self._environ, os.getpid()))
                 await anyio.sleep_forever()

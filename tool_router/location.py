@@ -14,6 +14,11 @@ def store_path(settings: Settings, environ: Mapping[str, str]) -> Path:
     return settings.store.path or state_dir(environ) / "router.sqlite"
 
 
+def sessions_dir(environ: Mapping[str, str]) -> Path:
+    """What routers derive their sessions at a gateway from, and who holds which."""
+    return state_dir(environ) / "sessions"
+
+
 def gateway_key(settings: Settings, environ: Mapping[str, str]) -> str:
     """What is behind the gateway, kind and address, never a secret; the store keeps a catalog for each."""
     gateway = settings.gateway

@@ -16,7 +16,7 @@ from tool_router.config import Settings
 from tool_router.config_balance import BalanceSettings
 from tool_router.config_base import Section
 from tool_router.errors import ToolRouterError
-from tool_router.gateway.assembly import head_at
+from tool_router.gateway.assembly import Heads
 
 LOOK_S = 2.0
 """How often the file is looked at; there is no cheaper way that works on every file system."""
@@ -32,12 +32,16 @@ class Reloader:
         settings: those the router runs by.
         read: reads them anew; raises a ToolRouterError when they are wrong, and then nothing changes.
         gateway: the balancer, with its first head first.
+        heads: makes those that are added.
     """
 
-    def __init__(self, settings: Settings, read: Callable[[], Settings], gateway: BalancedGateway) -> None:
+    def __init__(
+        self, settings: Settings, read: Callable[[], Settings], gateway: BalancedGateway, heads: Heads
+    ) -> None:
         self._settings = settings
         self._read = read
         self._gateway = gateway
+        self._heads_of = heads
         self._first = gateway.pool.members()[0].name
         self._log = structlog.get_logger()
 
@@ -62,7 +66,7 @@ class Reloader:
 
     async def _heads(self, new: Settings) -> None:
         """Add, change and remove heads; the one that `gateway.url` names stays."""
-        targets = self._gateway.targets
+        targets, pool = self._gateway.targets, self._gateway.pool
         if new.gateway.url and any(member.name == self._first for member in self._gateway.pool.members()):
             member = self._gateway.pool.get(self._first)
             spec = first_spec(new, member.target)
@@ -75,7 +79,7 @@ class Reloader:
                 self._log.info("target_removed", target=member.name)
         known = {member.name for member in self._gateway.pool.members()}
         for name, replica in wanted.items():
-            head = self._gateway.pool.get(name).target if name in known else head_at(new, replica.url)
+            head = pool.get(name).target if name in known else self._heads_of.at(new, replica.url)
             await targets.add(replica_spec(new.balance, replica), head)
             if name not in known:
                 self._log.info("target_added", target=name)

@@ -19,11 +19,11 @@ TEXT_LIMIT = 1_000
 """Characters of one text. Small embedding models read 256 to 512 tokens, about 1,000 to 2,000 characters."""
 
 CONTEXT_LIMIT = 300
-TOOL_WEIGHTS = (0.2, 0.5, 0.75, 1.0, 1.5)
+TOOL_WEIGHTS = (1.0, 0.75, 1.25, 1.75)
 """What each of `tool_texts` counts in a tool's vector; chosen on the dev data (docs/selection.md)."""
 CLOSING_WEIGHT = 0.75
 """What the last sentence of a task counts beside the whole: the question often stands there."""
-CENTRED_FROM = 20
+CENTRED_FROM = 10
 """Tools from which on the mean is mostly what the model says of every tool."""
 _NUMBER = re.compile(r"\b\d[\d.,:/-]*\b")
 _SENTENCE = re.compile(r"(?<=[.!?])\s")
@@ -104,11 +104,11 @@ def assemble(keys: TextKeys, model: EmbeddingModel, known: Mapping[str, Vectors]
     return CatalogVectors(keys.fingerprint, model, unit(matrix))
 
 
-def tool_texts(tool: Tool) -> tuple[str, str, str, str, str]:
+def tool_texts(tool: Tool) -> tuple[str, str, str, str]:
     """What is embedded of a tool, each a view of it that a task may come close to.
 
-    Server and name, the whole with its server, the same without, the gist (the first sentence, or the name),
-    and the parameters with what is said of them.
+    The whole with its server, the same without, the gist (the first sentence, or the name), and the
+    parameters with what is said of them.
     """
     name = _words(tool.name)
     title = f" ({tool.title[:_NAME_CHARS]})" if tool.title and tool.title != tool.name else ""
@@ -116,7 +116,6 @@ def tool_texts(tool: Tool) -> tuple[str, str, str, str, str]:
     gist = _SENTENCE.split(description, maxsplit=1)[0]
     parameters = "; ".join(_parameters(tool))[:_PARAMETERS_CHARS]
     return (
-        plain_text(f"{_words(tool.server)} {name}"),
         plain_text(f"{_words(tool.server)} {name}{title}: {description}")[:TEXT_LIMIT],
         plain_text(f"{name}{title}: {description}")[:TEXT_LIMIT],
         gist or name,

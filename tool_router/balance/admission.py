@@ -46,6 +46,7 @@ class Admission:
         self._settings = settings
         self._clock = clock
         self._listeners: list[Moved] = []
+        self._holds: dict[str, float] = {}
         self._breakers = BreakerRegistry(self._make, capacity)
         self._met: LRUCache[str, str] = LRUCache(capacity)
         self._log = structlog.get_logger()
@@ -56,8 +57,12 @@ class Admission:
 
     def refusal(self, keys: CallKeys) -> Refusal | None:
         """Say why a call would not be admitted now; changes nothing."""
-        found = {name: self._breakers.get(name).refusal() for name in keys.by_scope.values()}
-        refused = {name: one.retry_after_s for name, one in found.items() if one is not None}
+        refused: dict[str, float] = {}
+        for name in keys.by_scope.values():
+            one = self._breakers.get(name).refusal()
+            wait_s = max(one.retry_after_s if one is not None else 0.0, self.held_s(name))
+            if wait_s > 0:
+                refused[name] = wait_s
         return self._refusal(refused) if refused else None
 
     def admit(self, keys: CallKeys) -> Mapping[str, Permit]:
@@ -66,6 +71,8 @@ class Admission:
         Raises:
             BreakerOpen: one of them refused.
         """
+        if self._holds and (held := self.refusal(keys)) is not None:
+            raise BreakerOpen(held.keys, held.retry_after_s, held.last)
         admitted = admit_all({name: self._breakers.get(name) for name in keys.by_scope.values()})
         permits = {name: one for name, one in admitted.items() if isinstance(one, Permit)}
         refused = {name: one.retry_after_s for name, one in admitted.items() if not isinstance(one, Permit)}
@@ -91,8 +98,23 @@ class Admission:
             self._log.warning("target_pushed_back", key=key, retry_after_s=round(error.retry_after_s, 1))
 
     def rest(self, key: str, seconds: float) -> None:
-        """Hold calls off for a time, because the far side or another router asked for it."""
+        """Hold calls off for a time, because the far side asked for it."""
         self._breakers.get(key).rest(self._clock() + seconds)
+
+    def hold(self, key: str, seconds: float) -> None:
+        """Hold calls off for a time, because a breaker of another router opened; its own is left as it is."""
+        now = self._clock()
+        self._holds = {name: until for name, until in self._holds.items() if until > now}
+        self._holds[key] = now + seconds
+
+    def let_go(self, key: str) -> bool:
+        """End a hold; False when there was none."""
+        return self._holds.pop(key, None) is not None
+
+    def held_s(self, key: str) -> float:
+        """Seconds left of a hold; 0.0 without any."""
+        until = self._holds.get(key)
+        return 0.0 if until is None else max(0.0, until - self._clock())
 
     def rest_s(self, key: str) -> float:
         """Seconds of push-back left for a key; 0.0 without any."""
@@ -103,17 +125,20 @@ class Admission:
         return {key: breaker.state for key, breaker in self._breakers.view().items()}
 
     def waits(self) -> Mapping[str, float]:
-        """Seconds until it admits a call again, for every breaker that refuses now."""
+        """Seconds until it admits a call again, for every breaker that refuses now; holds left out."""
         refusals = {key: breaker.refusal() for key, breaker in self._breakers.view().items()}
         return {key: refusal.retry_after_s for key, refusal in refusals.items() if refusal is not None}
 
     def reset(self, key: str | None = None) -> tuple[str, ...]:
-        """Close one breaker, or all of them, and end their push-back; returns the keys that were reset."""
+        """Close one breaker, or all of them, end their push-back and holds; the keys that were reset."""
         kept = self._breakers.view()
         keys = tuple(kept) if key is None else tuple(name for name in kept if name == key)
         for name in keys:
             kept[name].reset()
-        return keys
+        held = [name for name in self._holds if key in (None, name)]
+        for name in held:
+            del self._holds[name]
+        return tuple(dict.fromkeys((*keys, *held)))
 
     def _refusal(self, refused: Mapping[str, float]) -> Refusal:
         last = next((self._met[name] for name in refused if name in self._met), "")

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import anyio
+import structlog
 
 from tool_router.balance.admission import Admission
 from tool_router.balance.balanced import CALL_LIMIT_S, BalancedGateway, Limits
 from tool_router.balance.breaker import BreakerSettings
+from tool_router.balance.discovered import DiscoveredHeads, asked_name, weighed
+from tool_router.balance.discovery import Address
 from tool_router.balance.health import HealthSettings
 from tool_router.balance.pool import Pool
 from tool_router.balance.ramp import RampSettings
@@ -18,16 +25,22 @@ from tool_router.balance.target_state import TargetSpec
 from tool_router.balance.targets import Targets
 from tool_router.config import Settings
 from tool_router.config_balance import BalanceSettings, ReplicaSettings, TargetSettings
-from tool_router.gateway.assembly import head_at
+from tool_router.errors import ConfigError
 from tool_router.gateway.protocol import Gateway
 
+if TYPE_CHECKING:
+    from tool_router.balance.redis_sharing import Sharing
 
-def build_balanced(settings: Settings, first: Gateway) -> BalancedGateway:
+
+def build_balanced(
+    settings: Settings, first: Gateway, head_at: Callable[[Settings, str], Gateway]
+) -> BalancedGateway:
     """A gateway that balances over every head the settings name.
 
     Args:
         settings: the heads, how one is chosen, when breakers open and what is repeated.
         first: the head that `gateway` names itself.
+        head_at: makes a head at an address.
 
     Raises:
         ConfigError: the token file is wrong.
@@ -42,8 +55,7 @@ def build_balanced(settings: Settings, first: Gateway) -> BalancedGateway:
     )
     pool.add(first_spec(settings, first), first)
     for replica in settings.gateway.replicas:
-        head = head_at(settings, replica.url)
-        pool.add(replica_spec(balance, replica), head)
+        pool.add(replica_spec(balance, replica), head_at(settings, replica.url))
     breaker = settings.breaker
     limits = Limits(CALL_LIMIT_S, retry_settings(settings))
     admission = Admission(
@@ -60,6 +72,44 @@ def build_balanced(settings: Settings, first: Gateway) -> BalancedGateway:
     health = HealthSettings(interval_s=balance.health_s) if is_checked(settings) else None
     targets = Targets(pool, admission, health)
     return BalancedGateway(first.key, pool, targets, admission, ServiceWindows(clock), limits, clock=clock)
+
+
+def discovered_heads(
+    settings: Settings, gateway: BalancedGateway, head_at: Callable[[Settings, str, tuple[str, int]], Gateway]
+) -> DiscoveredHeads | None:
+    """The heads that DNS names; None where the settings name them all."""
+    balance, url = settings.balance, settings.gateway.url
+    if not (balance.discover and url):
+        return None
+    from tool_router.balance.dns_lookup import DnsLookup
+
+    name, port, srv = asked_name(balance.discover, url)
+
+    def make(address: Address) -> tuple[TargetSpec, Gateway]:
+        head = head_at(settings, url, (address.host, address.port))
+        spec = _spec(balance, settings.gateway.target, address.key, over_http=True)
+        return replace(spec, name=address.key, weight=weighed(spec, address)), head
+
+    return DiscoveredHeads(DnsLookup(name, port, srv=srv), gateway.pool, gateway.targets, make)
+
+
+def build_sharing(settings: Settings, gateway: BalancedGateway) -> Sharing | None:
+    """What tells other routers of the targets; None without a Redis, or without its client."""
+    url = settings.balance.redis_url.get_secret_value()
+    if not url:
+        return None
+    try:
+        from tool_router.balance.redis_sharing import Sharing
+    except ImportError:
+        structlog.get_logger().warning(
+            "redis_not_installed",
+            next_step="Targets are not shared. Install it with: pip install 'mcp-tool-router[redis]'",
+        )
+        return None
+    try:
+        return Sharing(url, gateway.pool, gateway.admission, gateway.windows, source=gateway.key)
+    except ValueError as error:
+        raise ConfigError(f"balance.redis_url is no address of a Redis: {error}.", "Correct it.") from error
 
 
 def selecting(balance: BalanceSettings) -> Selecting:
@@ -96,7 +146,7 @@ def retry_settings(settings: Settings) -> RetrySettings:
 
 def is_checked(settings: Settings) -> bool:
     """Whether targets are asked how they are now and then: only where one can stand in for another."""
-    several = bool(settings.gateway.replicas) or settings.balance.discover
+    several = bool(settings.gateway.replicas or settings.balance.discover)
     return several and settings.balance.health_s > 0
 
 

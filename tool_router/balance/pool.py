@@ -42,6 +42,7 @@ class Member(Generic[T]):
         failing: why health checks or breakers say that it does not work; empty when nothing is known against
             it. It is called only when every other target is out of use as well.
         discovered: whether it was found by DNS rather than named in the settings.
+        priority: only targets of the lowest number are called while any of them works (SRV records).
         emptied: set when its last call under way ends; replaced by whoever waits.
     """
 
@@ -51,6 +52,7 @@ class Member(Generic[T]):
     drained: bool = False
     failing: str = ""
     discovered: bool = False
+    priority: int = 0
     emptied: anyio.Event = field(default_factory=anyio.Event)
 
     @property
@@ -203,10 +205,15 @@ class Pool(Generic[T]):
     def usable(
         self, admits: Admits, request: CallRequest, without: Collection[str] = ()
     ) -> Sequence[Member[T]]:
-        """The targets of the next call: in use, fitting, admitted and not full; failing ones only alone."""
+        """The targets of the next call: in use, fitting, admitted and not full.
+
+        Failing ones only where there are no others, and of what is left those of the first priority: calls
+        wait for a good target that is full rather than go to a bad one.
+        """
         found = list(self._fitting(admits, request, without))
-        working = [member for member in found if not member.failing] or found
-        return [member for member in working if not member.full]
+        found = [member for member in found if not member.failing] or found
+        first = min((member.priority for member in found), default=0)
+        return [member for member in found if member.priority == first and not member.full]
 
     def choose(self, admits: Admits, request: CallRequest, without: Collection[str] = ()) -> Member[T] | None:
         """The target that would get a call now; None when there is none to choose from."""

@@ -16,11 +16,12 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+
+from tool_router.cache.redis_tier import without_secrets
 
 PREFIX = "tool-router:balance:"
 """Before every key, so that the Redis may hold other things too."""
@@ -89,7 +90,7 @@ class RedisPeers:
         self._prefix = f"{PREFIX}{hashlib.sha256(source.encode()).hexdigest()[:16]}:"
         self._routers = self._prefix + "routers"
         self.router = secrets.token_hex(8)
-        self.where = _without_secrets(url)
+        self.where = without_secrets(url)
 
     async def look(self) -> Peers:
         """See who else is there."""
@@ -161,9 +162,3 @@ class RedisPeers:
 
 def _ms(seconds: float) -> int:
     return round(seconds * 1000)
-
-
-def _without_secrets(url: str) -> str:
-    """The address without user, password and parameters."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

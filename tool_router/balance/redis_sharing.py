@@ -12,7 +12,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from tool_router.balance.admission import Admission
-from tool_router.balance.breaker import Clock, State, Transition
+from tool_router.balance.breaker import Clock, Transition
 from tool_router.balance.pool import Pool
 from tool_router.balance.redis_peers import LIFE_S, RedisPeers
 from tool_router.balance.service_windows import ServiceWindows
@@ -46,8 +46,6 @@ MOST_READ = 48
 loop about 0.1 ms; the others have their turn in the next exchanges."""
 _PIECE = 16
 """Windows that are counted in before others get the event loop."""
-_SLACK_S = 0.25
-"""Two readings of the clock around one thing differ by less."""
 
 
 class Sharing:
@@ -129,7 +127,8 @@ class Sharing:
                     {name: one.snapshot() for name, one in self._to_write.take(called, MOST_WRITTEN)},
                     self._to_read.take(tuple(windows), max(1, MOST_READ // max(1, len(peers.routers)))),
                 )
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, TypeError, ValueError) as error:
+            # The last two: something that speaks its protocol, and is no Redis.
             self._failed(error)
             return False
         self._worked()
@@ -202,7 +201,7 @@ class Sharing:
         changes = self._followed.hear(heard, self._clock())
         for change in changes:
             if isinstance(change, Hold):
-                self._admission.rest(change.key, change.left_s)
+                self._admission.hold(change.key, change.left_s)
                 self._log.info("breaker_open_elsewhere", key=change.key, left_s=round(change.left_s, 1))
             else:
                 self._let_go(change)
@@ -211,14 +210,13 @@ class Sharing:
             self._pool.review()
 
     def _let_go(self, release: Release) -> None:
-        """End a hold, unless a person has ended it, or something else holds calls off for longer."""
-        key, admission = release.key, self._admission
-        is_ours = abs(admission.rest_s(key) - release.held_s) < _SLACK_S
-        if is_ours and admission.states().get(key) is State.CLOSED:
-            admission.reset(key)
-            if release.left_s:
-                admission.rest(key, release.left_s)
-            self._log.info("breaker_closed_elsewhere", key=key)
+        """End a hold, unless a person has ended it, or another opening still holds calls off."""
+        if not self._admission.let_go(release.key):
+            return
+        if release.left_s:
+            self._admission.hold(release.key, release.left_s)
+        else:
+            self._log.info("breaker_closed_elsewhere", key=release.key)
 
     async def _adopt(
         self, windows: Mapping[str, PerformanceWindow], told: Mapping[str, Sequence[bytes]]

@@ -173,12 +173,10 @@ class Release:
 
     Attributes:
         key: of the breaker.
-        held_s: seconds that are left of the hold.
         left_s: seconds for which other openings of that breaker still hold calls off; 0.0 for none.
     """
 
     key: str
-    held_s: float
     left_s: float
 
 
@@ -213,7 +211,7 @@ class Followed:
                 del self._known[router, key]
         after = self._ends()
         return [
-            Release(key, ends - now, max(0.0, after.get(key, now) - now))
+            Release(key, max(0.0, after.get(key, now) - now))
             for key, ends in before.items()
             if ends > now and ends > after.get(key, now)
         ]

@@ -60,7 +60,7 @@ class Targets:
                 yield
                 tasks.cancel_scope.cancel()
 
-    async def add(self, spec: TargetSpec, gateway: Gateway) -> None:
+    async def add(self, spec: TargetSpec, gateway: Gateway) -> Member[Gateway]:
         """Register a target, or change the specification of the one of that name."""
         known = any(member.name == spec.name for member in self._pool.members())
         if not known:
@@ -68,6 +68,7 @@ class Targets:
         member = self._pool.add(spec, gateway)
         if not known:
             self._watch(member)
+        return member
 
     def remove(self, name: str) -> None:
         """Take a target out; its connections are closed when its last call is through."""

@@ -50,7 +50,7 @@ class RedisTier:
         self._redis = Redis.from_pool(pool)
         self._limiter = anyio.Semaphore(CONNECTIONS)
         self._ttl_ms = max(1, round(ttl_s * 1000))
-        self._where = _without_secrets(url)
+        self._where = without_secrets(url)
         self._rest = Rest(clock)
         self._failures = 0
 
@@ -107,7 +107,7 @@ class RedisTier:
             )
 
 
-def _without_secrets(url: str) -> str:
+def without_secrets(url: str) -> str:
     """The address without user, password and parameters."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -76,8 +76,8 @@ def _show(report: BalancingReport, before: Mapping[str, Any] | None) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     console.print(table)
     console.print(
-        f"among {TARGETS} targets; promised are {LEAST_PER_SECOND:,.0f} decisions a second of one core's time, "
-        f"{MOST_DECISION_US:.0f} us at p99 and {MOST_RECORDING_US:.0f} us (p50) for recording"
+        f"among {TARGETS} targets; promised are {LEAST_PER_SECOND:,.0f} decisions in a second of a core's "
+        f"time,\n{MOST_DECISION_US:.0f} us at p99, and {MOST_RECORDING_US:.0f} us at p50 for recording"
     )
 
 

@@ -21,7 +21,7 @@ from tool_router.cli.run import FAILED, AsJson, Config, print_json
 from tool_router.config import Settings
 from tool_router.config_file import load_settings, settings_file
 from tool_router.errors import StoreError, ToolRouterError
-from tool_router.gateway.assembly import build_gateway, token
+from tool_router.gateway.assembly import Heads, token
 from tool_router.location import store_path
 from tool_router.telemetry.log import configure
 
@@ -102,7 +102,7 @@ def _token(settings: Settings) -> Finding:
 
 async def _gateway(settings: Settings) -> Finding:
     try:
-        gateway, _ = build_gateway(settings, os.environ)
+        gateway, _ = Heads().first(settings, os.environ)
     except (ToolRouterError, ServiceManagerError) as error:
         return Finding("gateway", "fail", error.tried, error.next_step)
     health = None

@@ -62,7 +62,11 @@ class Commands:
             "targets": [self._target(member) for member in pool.members()],
             "latest": latest.to_json() if latest is not None else None,
             "breakers": [
-                {"name": key, "state": state.value, "retry_after_s": round(waits.get(key, 0.0), 1)}
+                {
+                    "name": key,
+                    "state": state.value,
+                    "retry_after_s": round(max(waits.get(key, 0.0), gateway.admission.held_s(key)), 1),
+                }
                 for key, state in gateway.admission.states().items()
             ],
             "services": [

@@ -38,7 +38,7 @@ class DecisionSpeed:
         strategy: its name.
         targets: how many it chose among.
         decisions: how many were timed, each way.
-        per_second: decisions in a second of one core's time, timed as a whole, calls begun and ended included.
+        per_second: decisions in a second of a core's time, timed as a whole, calls begun and ended included.
         p50_us, p99_us, max_us: of single decisions, in microseconds as they pass, the timing of each and
             whatever else the machine did meanwhile included.
     """

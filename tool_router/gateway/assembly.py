@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -13,44 +14,67 @@ if TYPE_CHECKING:
     from service_manager.manager import ServiceManager
 
 
-def build_gateway(settings: Settings, environ: Mapping[str, str]) -> tuple[Gateway, ServiceManager | None]:
-    """The first head of the gateway, and the service manager where it is the embedded one.
-
-    Raises:
-        ConfigError: services.yml or the token file is wrong.
-    """
-    gateway = settings.gateway
-    if gateway.resolved_kind == "embedded":
-        from tool_router.gateway.embedded import build_embedded
-
-        embedded = build_embedded(settings.services.file, environ)
-        return embedded, embedded.manager
-    if gateway.command:
-        from tool_router.gateway.mcp_endpoint import McpEndpointGateway
-
-        return McpEndpointGateway(command=gateway.command), None
-    return head_at(settings, gateway.url), None
-
-
-def head_at(settings: Settings, url: str, *, host: str = "") -> Gateway:
-    """The head of the gateway at an address.
+class Heads:
+    """Makes the heads of the gateway that the settings name.
 
     Args:
-        settings: what kind of gateway it is, and how it is called.
-        url: its address.
-        host: the name it is known by, where `url` has a bare address.
-
-    Raises:
-        ConfigError: the token file is wrong.
+        session_seed: secret that the ids of ContextForge's sessions are derived from; empty draws one.
     """
-    gateway = settings.gateway
-    if gateway.resolved_kind == "mcp":
-        from tool_router.gateway.mcp_endpoint import McpEndpointGateway
 
-        return McpEndpointGateway(url=url, token=token(settings))
-    from tool_router.gateway.contextforge import ContextForgeGateway
+    def __init__(self, session_seed: bytes = b"") -> None:
+        self._seed = session_seed
 
-    return ContextForgeGateway(url, token(settings), transport=gateway.transport, sessions=gateway.sessions)
+    def first(self, settings: Settings, environ: Mapping[str, str]) -> tuple[Gateway, ServiceManager | None]:
+        """The head that `gateway` names itself, and the service manager where it is the embedded one.
+
+        Raises:
+            ConfigError: services.yml or the token file is wrong.
+        """
+        gateway = settings.gateway
+        if gateway.resolved_kind == "embedded":
+            from tool_router.gateway.embedded import build_embedded
+
+            embedded = build_embedded(settings.services.file, environ)
+            return embedded, embedded.manager
+        if gateway.command:
+            from tool_router.gateway.mcp_endpoint import McpEndpointGateway
+
+            return McpEndpointGateway(command=gateway.command), None
+        return self.at(settings, gateway.url), None
+
+    def at(self, settings: Settings, url: str, address: tuple[str, int] | None = None) -> Gateway:
+        """A head of the gateway.
+
+        Args:
+            settings: what kind of gateway it is, and how it is called.
+            url: its address.
+            address: the IP address and port that are connected to instead of those its name leads to.
+
+        Raises:
+            ConfigError: the token file is wrong.
+        """
+        from tool_router.gateway.connection_pool import Reach
+
+        gateway = settings.gateway
+        reach = Reach(settings.balance.connections, address)
+        if gateway.resolved_kind == "mcp":
+            from tool_router.gateway.mcp_endpoint import McpEndpointGateway
+
+            return McpEndpointGateway(url=url, token=token(settings), reach=reach)
+        from tool_router.gateway.contextforge import ContextForgeGateway
+
+        return ContextForgeGateway(
+            url,
+            token(settings),
+            transport=gateway.transport,
+            sessions=gateway.sessions,
+            session_seed=self._seed_of(url, address),
+            reach=reach,
+        )
+
+    def _seed_of(self, url: str, address: tuple[str, int] | None) -> bytes:
+        """A seed of its own for each head: two that share a store must not have the same sessions."""
+        return hmac.digest(self._seed, f"{url} {address}".encode(), "sha256") if self._seed else b""
 
 
 def token(settings: Settings) -> str | None:

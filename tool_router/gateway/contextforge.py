@@ -9,12 +9,14 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
+import anyio.abc
 import anyio.lowlevel
 import structlog
 from mcp.types import CallToolResult
 
 from tool_router.catalog.model import Availability, Tool
 from tool_router.errors import GatewayError, GatewayRejected, ToolUnavailable
+from tool_router.gateway.connection_pool import Reach
 from tool_router.gateway.contextforge_catalog import PAGE_ROWS, ContextForgeCatalog
 from tool_router.gateway.contextforge_rpc import (
     METHOD_NOT_FOUND,
@@ -28,32 +30,20 @@ from tool_router.gateway.contextforge_rpc import (
     verdict,
 )
 from tool_router.gateway.contextforge_sessions import SessionPool
-from tool_router.gateway.json_http import Answer, JsonHttp
+from tool_router.gateway.json_http import JsonHttp
 from tool_router.gateway.json_value import as_object
 from tool_router.gateway.protocol import Health, Progress
 from tool_router.gateway.rows import contextforge_tool, told_apart
+from tool_router.gateway.tasks import plain_task_group
 
 if TYPE_CHECKING:
     from tool_router.gateway.mcp_link import McpLink
 
 CANCEL_NOTICE_S = 1.0
-"""How long a cancelled caller is held for telling the gateway."""
+"""How long it is tried to tell the gateway that a call was cancelled."""
 
 WHY_LIMIT_S = 5.0
 """How long it may take to find out why the gateway does not know a tool."""
-
-
-class _RpcHttp(JsonHttp):
-    """Adds the session to a call."""
-
-    async def call(self, body: bytes, session_id: str, *, read_timeout_s: float) -> Answer:
-        """Send a call to ``/rpc``; without a session where the id is empty.
-
-        Raises:
-            GatewayError: there was no 2xx answer with JSON in it.
-        """
-        headers = {"Mcp-Session-Id": session_id} if session_id else {}
-        return await self._ask("POST", "/rpc", body=body, headers=headers, read_timeout_s=read_timeout_s)
 
 
 class ContextForgeGateway:
@@ -72,6 +62,7 @@ class ContextForgeGateway:
             the gateway opens a new one for each call.
         session_seed: secret that the sessions' ids are derived from; empty draws one. The gateway never drops
             a session: a process that gives the seed of an ended one uses its sessions instead of adding more.
+        reach: how many connections there may be, and where they lead.
 
     Raises:
         ConfigError: `url` is no http or https address.
@@ -88,13 +79,17 @@ class ContextForgeGateway:
         call_timeout_s: float = 300.0,
         sessions: int = 4,
         session_seed: bytes = b"",
+        reach: Reach | None = None,
     ) -> None:
-        self._http = _RpcHttp(url, token, connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s)
+        self._http = JsonHttp(
+            url, token, connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s, reach=reach
+        )
         self.key = f"contextforge:{self._http.url}"
         self._catalog = ContextForgeCatalog(self._http)
         self._call_timeout_s = call_timeout_s
         self._sessions = SessionPool(sessions, session_seed or secrets.token_bytes(32), anyio.current_time)
         self._row_ids: dict[str, str] = {}
+        self._notices: anyio.abc.TaskGroup | None = None
         self._link: McpLink | None = None
         if transport == "mcp":
             from tool_router.gateway.mcp_http import HttpEndpoint
@@ -107,6 +102,7 @@ class ContextForgeGateway:
                     headers,
                     connect_timeout_s=connect_timeout_s,
                     read_timeout_s=call_timeout_s,
+                    reach=reach,
                 ),
                 # On 2026-07-28, which 1.1.0 speaks, it relays no progress; on 2025-11-25 it does.
                 mode="legacy",
@@ -123,7 +119,11 @@ class ContextForgeGateway:
             await stack.enter_async_context(self._http.open())
             if self._link is not None:
                 await stack.enter_async_context(self._link.open())
-            yield
+            self._notices = await stack.enter_async_context(plain_task_group())
+            try:
+                yield
+            finally:
+                self._notices = None
 
     async def list_tools(self) -> Sequence[Tool]:
         """Read the whole catalog, the tools that can't be called too.
@@ -226,9 +226,16 @@ class ContextForgeGateway:
         request_id = str(uuid.uuid4())
         body = call_request(request_id, tool, arguments)
         try:
-            answer = await self._http.call(body, session_id, read_timeout_s=self._call_timeout_s)
+            answer = await self._http.post(
+                "/rpc",
+                body,
+                read_timeout_s=self._call_timeout_s,
+                headers={"Mcp-Session-Id": session_id} if session_id else {},
+            )
         except anyio.get_cancelled_exc_class():
-            await self._tell_cancelled(request_id)
+            if self._notices is not None:
+                # Beside the caller, who is not held by it.
+                self._notices.start_soon(self._tell_cancelled, request_id)
             raise
         return read_answer(answer.value, request_id, self._http.asked("POST", "/rpc").what)
 

@@ -11,6 +11,7 @@ from mcp.types import CallToolResult
 
 from tool_router.catalog.model import Tool
 from tool_router.errors import ConfigError, GatewayError, ToolUnavailable
+from tool_router.gateway.connection_pool import Reach
 from tool_router.gateway.mcp_http import HttpEndpoint
 from tool_router.gateway.mcp_link import McpLink
 from tool_router.gateway.mcp_stdio import StdioEndpoint
@@ -32,6 +33,7 @@ class McpEndpointGateway:
         connect_timeout_s: how long opening the connection may take.
         call_timeout_s: silence over HTTP that ends a call; the caller's cancel scope ends it sooner.
         on_change: told that the server's tools have changed; returns at once.
+        reach: how many connections to `url` there may be, and where they lead.
 
     Raises:
         ConfigError: not exactly one of `url` and `command` is given, or it is malformed.
@@ -50,6 +52,7 @@ class McpEndpointGateway:
         connect_timeout_s: float = 30.0,
         call_timeout_s: float = 300.0,
         on_change: Callable[[], None] | None = None,
+        reach: Reach | None = None,
     ) -> None:
         if bool(url) == bool(command):
             raise ConfigError("An MCP gateway needs either an address or a command.", "Give one of the two.")
@@ -62,6 +65,7 @@ class McpEndpointGateway:
                 {**bearer, **(headers or {})},
                 connect_timeout_s=connect_timeout_s,
                 read_timeout_s=call_timeout_s,
+                reach=reach,
             )
         self.key = endpoint.key
         self._label = endpoint.label

@@ -21,6 +21,7 @@ from tool_router.ai.openai import OpenAIProvider
 from tool_router.ai.pool import ProviderPool
 from tool_router.ai.report import check_models
 from tool_router.ai.vendors import BASE_URLS
+from tool_router.balance.strategies import STRATEGIES
 from tool_router.cache.store import Store
 from tool_router.config import ProviderSettings, Settings
 
@@ -115,6 +116,65 @@ def test_one_host_needs_no_list_and_a_list_is_a_pool_in_its_order() -> None:
         "anthropic",
         "the endpoint localhost:8080",
     ]
+
+
+def test_what_the_settings_say_of_providers_is_what_the_balancer_knows_of_them() -> None:
+    listed = [
+        {"kind": "ollama", "url": "http://gpu-box:11434", "name": "gpu", "weight": 3, "capacity": 4},
+        {
+            "kind": "compatible",
+            "url": "http://localhost:8080/v1",
+            "price": 0.5,
+            "quality": 0.9,
+            "region": "eu",
+        },
+    ]
+    pool = build_provider(settings(relevance={"providers": listed}), {})
+    assert isinstance(pool, ProviderPool)
+    assert pool.strategy == "preference"
+    first, second = (one.spec for one in pool.targets() if one.use == "chat")
+    assert (first.name, first.weight, first.capacity) == ("gpu", 3.0, 4)
+    assert (first.price, first.quality, first.region) == (0.0, 0.5, "")
+    assert (second.name, second.weight, second.capacity) == ("the endpoint localhost:8080", 1.0, 0)
+    assert (second.price, second.quality, second.region) == (0.5, 0.9, "eu")
+
+
+@pytest.mark.parametrize("strategy", ["preference", *STRATEGIES])
+def test_providers_are_chosen_by_the_strategy_of_the_settings(strategy: str) -> None:
+    listed = [{"kind": "ollama"}, {"kind": "ollama", "url": "http://gpu-box:11434"}]
+    pool = build_provider(settings(relevance={"providers": listed, "strategy": strategy}), {})
+    assert isinstance(pool, ProviderPool)
+    assert pool.strategy == strategy
+
+
+@pytest.mark.parametrize(
+    "relevance",
+    [
+        {"strategy": "fastest"},
+        {"providers": [{"capacity": -1}]},
+        {"providers": [{"weight": 0}]},
+        {"providers": [{"price": -1}]},
+        {"providers": [{"quality": 1.5}]},
+    ],
+)
+def test_a_strategy_or_figure_that_can_not_be_is_refused(relevance: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        settings(relevance=relevance)
+
+
+async def test_the_capacity_of_an_only_provider_counts_too(server: OllamaServer) -> None:
+    pool = build_provider(settings(relevance={"providers": [{"url": server.url, "capacity": 1}]}), {})
+    model = await pool.embedding_model()
+    server.hold = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(pool.embed, ["a"], model)
+        await server.embedding.wait()
+        with anyio.move_on_after(0.2) as waits:
+            await pool.embed(["b"], model)
+        assert waits.cancelled_caught
+        server.hold.set()
+    assert server.embedded == ["a"]
+    await pool.aclose()
 
 
 def test_every_vendor_has_an_address_and_nothing_else() -> None:

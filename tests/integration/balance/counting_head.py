@@ -1,9 +1,10 @@
-"""A loopback ContextForge in a process of its own, which notes the key of every call in a file as it arrives."""
+"""A loopback ContextForge in a process of its own, which notes the key of every call in a file."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ class CountingHead(ContextForge):
 async def run(file: Path) -> None:
     """Serve until the process is ended; the address is printed first."""
     async with serve(CountingHead(file).faulty) as loopback:
-        print(loopback.url, flush=True)
+        sys.stdout.write(f"{loopback.url}\n")
+        sys.stdout.flush()
         await anyio.sleep_forever()
 
 

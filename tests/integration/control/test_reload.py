@@ -19,7 +19,7 @@ from tool_router.balance.assembly import build_balanced
 from tool_router.balance.balanced import BalancedGateway
 from tool_router.config import Settings
 from tool_router.config_file import load_settings
-from tool_router.gateway.assembly import build_gateway
+from tool_router.gateway.assembly import Heads
 from tool_router.reload import Reloader, needs_restart, reloading
 
 pytestmark = pytest.mark.anyio
@@ -39,10 +39,10 @@ async def running(file: Path) -> AsyncGenerator[tuple[BalancedGateway, Reloader]
         return load_settings(file, {})
 
     settings = read()
-    gateway, _ = build_gateway(settings, {})
-    balanced = build_balanced(settings, gateway)
+    heads = Heads()
+    balanced = build_balanced(settings, heads.first(settings, {})[0], heads.at)
     async with balanced.open():
-        yield balanced, Reloader(settings, read, balanced)
+        yield balanced, Reloader(settings, read, balanced, heads)
 
 
 def names(gateway: BalancedGateway) -> list[str]:

@@ -14,7 +14,7 @@ from tests.support.gateway_server import TOKEN
 from tests.support.toxics import Place, Toxic, ToxicProxy
 from tool_router.catalog.model import Tool
 from tool_router.errors import GatewayError
-from tool_router.gateway.contextforge import CANCEL_NOTICE_S, ContextForgeGateway
+from tool_router.gateway.contextforge import ContextForgeGateway
 from tool_router.gateway.mcp_endpoint import McpEndpointGateway
 from tool_router.gateway.protocol import Gateway, no_progress
 
@@ -90,11 +90,6 @@ def gateway_of(case: Case, url: str) -> Gateway:
     return ContextForgeGateway(
         url, TOKEN, transport=transport, call_timeout_s=call_s, connect_timeout_s=connect_s
     )
-
-
-def allowed_lateness_s(case: Case) -> float:
-    """A caller of ContextForge's JSON-RPC is also held while the gateway is told."""
-    return LATE_S + (CANCEL_NOTICE_S if case.kind == RPC else 0.0)
 
 
 def is_right(case: Case, result: object, text: str) -> bool:

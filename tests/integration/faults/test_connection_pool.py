@@ -16,7 +16,8 @@ from tests.support.toxics import Blackhole, Latency, Place, ToxicProxy
 from tests.unit.balance.clock import ManualClock
 from tool_router.catalog.model import Tool
 from tool_router.errors import GatewayTimeout
-from tool_router.gateway.json_http import AGE_LIMIT_S, IDLE_LIMIT_S, MAX_CONNECTIONS, Clock, JsonHttp
+from tool_router.gateway.connection_pool import AGE_LIMIT_S, IDLE_LIMIT_S, MAX_CONNECTIONS, Clock
+from tool_router.gateway.json_http import JsonHttp
 from tool_router.gateway.mcp_http import HttpEndpoint
 from tool_router.gateway.mcp_link import McpLink
 from tool_router.gateway.protocol import no_progress

@@ -13,7 +13,7 @@ from tests.integration.faults.far_side import FarSide
 from tests.support.loopback import never
 from tool_router.catalog.model import Tool
 from tool_router.errors import GatewayFailed
-from tool_router.gateway import mcp_http
+from tool_router.gateway import explaining_client
 from tool_router.gateway.mcp_http import HttpEndpoint
 from tool_router.gateway.mcp_link import McpLink
 from tool_router.gateway.protocol import no_progress
@@ -58,7 +58,7 @@ async def test_a_caller_who_waits_for_it_is_let_go_at_its_deadline(deaf: FarSide
 async def test_it_is_a_failure_that_reached_no_tool_and_the_next_call_opens_a_new_session(
     deaf: FarSide, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mcp_http, "INITIALIZED_S", 0.2)
+    monkeypatch.setattr(explaining_client, "INITIALIZED_S", 0.2)
     deaf.forget()
     link = McpLink(HttpEndpoint(f"{deaf.loopback.url}/mcp"), mode="legacy")
     async with link.open():

@@ -17,12 +17,12 @@ import pytest
 
 from tests.integration.faults.far_side import FarSide
 from tests.integration.faults.matrix import (
+    LATE_S,
     ENDPOINT,
     KINDS,
     MCP,
     Case,
     Outcome,
-    allowed_lateness_s,
     is_right,
     play,
 )
@@ -142,7 +142,7 @@ def always(case: Case, outcome: Outcome) -> Iterator[str]:
                 yield f"{result!r} does not say what to do"
         if arrived > 1:
             yield f"a call arrived {arrived} times"
-        if case.deadline_s is not None and late_s > allowed_lateness_s(case):
+        if case.deadline_s is not None and late_s > LATE_S:
             yield f"the caller was held {late_s:.2f} s after its deadline"
 
 

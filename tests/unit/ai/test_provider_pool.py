@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import anyio
 import pytest
@@ -21,7 +21,6 @@ pytestmark = pytest.mark.anyio
 
 FAILED = ProviderError("http_500", "It answered 500.")
 PROMPT = Prompt("system", "user")
-SPREADING = [name for name in STRATEGIES if name != "affinity"]
 
 
 @pytest.fixture
@@ -30,7 +29,10 @@ def anyio_backend() -> tuple[str, dict[str, object]]:
 
 
 def pool_of(
-    *providers: SteeredProvider, strategy: str = PREFERENCE, region: str = "", **specs: dict[str, float | str]
+    *providers: SteeredProvider,
+    strategy: str = PREFERENCE,
+    region: str = "",
+    **specs: Mapping[str, float | str],
 ) -> ProviderPool:
     return ProviderPool(
         providers,
@@ -58,9 +60,11 @@ async def embed_in_turn(pool: ProviderPool, calls: int) -> None:
 
 async def embed_at_once(pool: ProviderPool, calls: int) -> None:
     model = await pool.embedding_model()
-    async with anyio.create_task_group() as tasks:
-        for _ in range(calls):
-            tasks.start_soon(pool.embed, ["a"], model)
+    # Far more than they take: in virtual time a call that is lost would be waited for without end.
+    with anyio.fail_after(600):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(calls):
+                tasks.start_soon(pool.embed, ["a"], model)
 
 
 def shares(*providers: SteeredProvider) -> dict[str, float]:
@@ -87,7 +91,9 @@ async def test_the_faster_of_two_gets_most_calls(strategy: str) -> None:
 @pytest.mark.parametrize("dear", ["a", "b"])
 async def test_the_cheaper_of_two_equal_ones_is_preferred(strategy: str, dear: str) -> None:
     a, b = pair()
-    await embed_in_turn(pool_of(a, b, strategy=strategy, **{dear: {"price": 2.0}}), 200)
+    prices = {"a": 0.0, "b": 0.0, dear: 2.0}
+    pool = pool_of(a, b, strategy=strategy, a={"price": prices["a"]}, b={"price": prices["b"]})
+    await embed_in_turn(pool, 200)
     assert shares(a, b)[dear] < 0.25
 
 
@@ -134,7 +140,7 @@ async def test_no_strategy_asks_one_without_the_model_for_its_vectors(strategy: 
     assert other.asked == []
 
 
-@pytest.mark.parametrize("strategy", [PREFERENCE, *SPREADING])
+@pytest.mark.parametrize("strategy", [PREFERENCE, *STRATEGIES])
 async def test_no_strategy_gives_one_more_calls_than_it_takes_and_none_is_lost(strategy: str) -> None:
     a, b = pair()
     pool = pool_of(a, b, strategy=strategy, a={"capacity": 2}, b={"capacity": 3})
@@ -170,7 +176,8 @@ async def test_a_call_whose_time_ends_while_it_waits_leaves_no_trace() -> None:
         with anyio.move_on_after(0.5) as scope:
             await pool.embed(["b"], model)
         assert scope.cancelled_caught
-    await pool.embed(["c"], model)
+    with anyio.fail_after(60):
+        await pool.embed(["c"], model)
     assert len(a.asked) == 2
     found = embedding(pool, "a")
     assert (found.in_flight, found.window.requests, found.failing) == (0, 2, "")
@@ -180,10 +187,10 @@ async def test_a_call_that_waited_while_the_model_changed_is_not_answered_by_the
     (a,) = providers = (SteeredProvider("a", 1.0),)
     pool = pool_of(*providers, a={"capacity": 1})
     model = await pool.embedding_model()
+    errors: list[ProviderError] = []
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(pool.embed, ["a"], model)
         await anyio.wait_all_tasks_blocked()
-        errors: list[ProviderError] = []
 
         async def waits() -> None:
             with pytest.raises(ProviderError) as caught:
@@ -250,19 +257,19 @@ async def test_what_says_nothing_about_requests_is_not_in_the_windows(strategy: 
     assert [(one.failing, one.in_flight) for one in pool.targets()] == [("", 0), ("", 0)]
 
 
-@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "geo"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
 async def test_one_that_failed_rests_and_then_gets_its_share_back_a_little_at_a_time(strategy: str) -> None:
     a, b = pair()
     pool = pool_of(a, b, strategy=strategy)
     model = await pool.embedding_model()
     a.error = FAILED
-    await embed_at_once(pool, 4)
+    await embed_at_once(pool, 20)
     a.error = None
     tried = len(a.asked)
     assert tried
     await pool.embed(["a"], model)
     assert len(a.asked) == tried
-    await anyio.sleep(30)
+    await anyio.sleep(31)
     found: list[float] = []
     for _ in range(8):
         await pool.embed(["a"], model)

@@ -24,7 +24,7 @@ from tool_router.scoring.rank import order_of
 MODEL = EmbeddingModel("m:latest", "m@1", "query: ", "document: ")
 
 
-def test_a_tool_is_embedded_by_its_name_whole_without_its_server_by_its_gist_and_by_its_parameters() -> None:
+def test_a_tool_is_embedded_whole_without_its_server_by_its_gist_and_by_its_parameters() -> None:
     tool = a_tool(
         "createIssue",
         "git-hub",
@@ -33,7 +33,6 @@ def test_a_tool_is_embedded_by_its_name_whole_without_its_server_by_its_gist_and
         input_schema={"properties": {"repo_name": {"description": "where it is"}, "bodyText": {}}},
     )
     assert tool_texts(tool) == (
-        "git hub create Issue",
         "git hub create Issue (New issue): Open a new issue. Needs a token.",
         "create Issue (New issue): Open a new issue. Needs a token.",
         "Open a new issue.",

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.unit.balance.clock import ManualClock
 from tests.unit.balance.targets import ANY, alike, seeded, targets_of
+from tests.unit.balance.test_lessons import START, Class
 from tool_router.balance.admission import Admission
 from tool_router.balance.breaker import BreakerSettings
 from tool_router.balance.choice import decide
@@ -142,7 +143,7 @@ def test_a_breaker_that_opens_again_is_followed_again() -> None:
 def test_a_breaker_that_closed_early_is_let_go() -> None:
     followed = Followed()
     followed.hear({"r": telling(1)}, 100.0)
-    assert followed.hear({"r": SILENT_ABOUT_IT}, 110.0) == [Release(KEY, 20.0, 0.0)]
+    assert followed.hear({"r": SILENT_ABOUT_IT}, 110.0) == [Release(KEY, 0.0)]
     assert followed.hear({"r": SILENT_ABOUT_IT}, 111.0) == []
 
 
@@ -151,14 +152,14 @@ def test_a_silent_router_lets_nothing_go() -> None:
     followed.hear({"r": telling(1)}, 100.0)
     assert followed.hear({}, 110.0) == []
     assert followed.hear({"r": telling(1, 15.0)}, 115.0) == []
-    assert followed.hear({"r": SILENT_ABOUT_IT}, 120.0) == [Release(KEY, 10.0, 0.0)]
+    assert followed.hear({"r": SILENT_ABOUT_IT}, 120.0) == [Release(KEY, 0.0)]
 
 
 def test_a_key_that_several_hold_is_held_until_the_last_of_them() -> None:
     followed = Followed()
     followed.hear({"r": telling(1, 30.0)}, 100.0)
     assert followed.hear({"r": telling(1), "s": telling(4, 25.0)}, 100.0) == [Hold(KEY, 25.0)]
-    assert followed.hear({"r": SILENT_ABOUT_IT, "s": telling(4)}, 110.0) == [Release(KEY, 20.0, 15.0)]
+    assert followed.hear({"r": SILENT_ABOUT_IT, "s": telling(4)}, 110.0) == [Release(KEY, 15.0)]
     # The shorter of two may go without a word.
     followed.hear({"t": telling(2, 30.0)}, 110.0)
     assert followed.hear({"t": telling(2), "s": SILENT_ABOUT_IT}, 111.0) == []
@@ -168,7 +169,7 @@ def test_the_same_key_elsewhere_and_the_same_number_are_told_apart() -> None:
     followed = Followed()
     followed.hear({"r": telling(1)}, 100.0)
     assert followed.hear({"r": telling(1, key="tool:x")}, 101.0) == [
-        Release(KEY, 29.0, 0.0),
+        Release(KEY, 0.0),
         Hold("tool:x", 30.0),
     ]
 
@@ -202,7 +203,16 @@ def test_openings_are_numbered_and_told_as_long_as_they_last(clock: ManualClock)
 def test_a_breaker_that_rests_for_others_is_not_told_as_open(clock: ManualClock) -> None:
     openings, admission = Openings(), Admission(BreakerSettings(), clock)
     admission.listen(openings.moved)
-    admission.rest("target:a", 30.0)
+    admission.hold("target:a", 30.0)
+    assert told(openings, admission) == {}
+
+
+def test_a_breaker_that_only_rests_after_its_time_is_not_told_as_open(clock: ManualClock) -> None:
+    openings, admission = Openings(), Admission(BreakerSettings(failure_threshold=1), clock)
+    admission.listen(openings.moved)
+    opened(admission, "target:a")
+    admission.rest("target:a", 90.0)
+    clock.advance(30)
     assert told(openings, admission) == {}
 
 
@@ -257,12 +267,26 @@ def test_calls_under_way_elsewhere_load_a_target(clock: ManualClock, name: str) 
 def test_it_makes_no_difference_where_calls_are_under_way(clock: ManualClock, name: str) -> None:
     here, there = alike(clock, 3), alike(clock, 3)
     for at, (one, other) in enumerate(zip(here, there, strict=True)):
-        one.in_flight = other.in_flight_elsewhere = 3 * at
+        one.in_flight = other.in_flight_elsewhere = 30 * at
     first, second = seeded(name), seeded(name)
     for _ in range(100):
         assert first.choose(here, ANY) == second.choose(there, ANY)
+    # Beyond what targets without a capacity are taken to bear, so that what they bear grows with them.
+    assert first.weigh(here, ANY) == second.weigh(there, ANY)
     explained = decide(second, there, ANY).explain()
     assert explained.load_after > explained.load_before >= 0
+
+
+def test_load_elsewhere_is_learned_from_as_well(clock: ManualClock) -> None:
+    def load_after_a_lesson(field: str) -> float:
+        taught = Class(clock)
+        for target, calls in zip(taught.targets, (0, 9, 0), strict=True):
+            setattr(target, field, calls)
+        taught.lesson((50.0, 400.0, 50.0))
+        return taught.lessons.weights["load"]
+
+    assert load_after_a_lesson("in_flight_elsewhere") == pytest.approx(load_after_a_lesson("in_flight"))
+    assert load_after_a_lesson("in_flight_elsewhere") > START["load"]
 
 
 def test_calls_under_way_elsewhere_take_up_no_place_here(clock: ManualClock) -> None:
