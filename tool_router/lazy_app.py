@@ -142,7 +142,10 @@ class LazyApp:
 def _commands(app: AppContext) -> Commands:
     from tool_router.control.commands import Commands
 
-    return Commands(app.gateway, {"pid": os.getpid(), "gateway": app.gateway.key})
+    facts = {"pid": os.getpid(), "gateway": app.gateway.key}
+    if app.models is None:
+        return Commands(app.gateway, facts)
+    return Commands(app.gateway, facts, app.models.targets)
 
 
 # Here and not in server.py: `mcp run` loads that file by path under a name that is in no module table, where

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio
 
 from tool_router.ai.judge import Judge
 from tool_router.ai.key import KeySource
+from tool_router.ai.lane import ProviderTarget
 from tool_router.ai.ollama import OllamaProvider
 from tool_router.ai.openai import OpenAIProvider
 from tool_router.ai.pool import Balancing, ProviderPool
@@ -41,6 +42,10 @@ class Models:
     judge: Judge | None
     values: ChatValues | None
     chat: WarmChat | None
+
+    def targets(self) -> Sequence[ProviderTarget]:
+        """The hosts, each in each use, as the balancer sees them; empty where there is only one."""
+        return self.provider.targets() if isinstance(self.provider, ProviderPool) else ()
 
     async def run(self) -> None:
         """Compute vectors, keep models warm and mend failures in the background until cancelled."""

@@ -61,6 +61,23 @@ def list_targets(as_json: AsJson = False) -> None:
                 for target in value["targets"]
             ],
         )
+        if value["providers"]:
+            _print(
+                ("models from", "use", "model", "state", "in flight", "per min", "p50 ms", "success"),
+                [
+                    (
+                        host["name"],
+                        host["use"],
+                        host["model"] or "-",
+                        "used" if host["in_use"] else host["failing"] or "no model",
+                        str(host["in_flight"]),
+                        f"{host['per_minute']:.0f}",
+                        f"{host['p50_ms']:.0f}",
+                        f"{host['success_rate']:.0%}" if host["requests"] else "-",
+                    )
+                    for host in value["providers"]
+                ],
+            )
 
 
 def drain(name: Name, as_json: AsJson = False) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tool_router.balance.balanced import BalancedGateway
 from tool_router.balance.outcome import CallKeys
@@ -14,6 +14,9 @@ from tool_router.balance.strategies.factory import STRATEGIES
 from tool_router.balance.window import WindowSummary
 from tool_router.errors import ControlError
 from tool_router.gateway.protocol import Gateway
+
+if TYPE_CHECKING:
+    from tool_router.ai.lane import ProviderTarget
 
 Answer = dict[str, Any]
 Command = Callable[[Mapping[str, Any]], Answer]
@@ -25,11 +28,18 @@ class Commands:
     Args:
         gateway: the balancer.
         facts: what else `status` says: the process, the gateway's key.
+        providers: the model hosts, each in each use.
     """
 
-    def __init__(self, gateway: BalancedGateway, facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        gateway: BalancedGateway,
+        facts: Mapping[str, Any],
+        providers: Callable[[], Sequence[ProviderTarget]] = tuple,
+    ) -> None:
         self._gateway = gateway
         self._facts = dict(facts)
+        self._providers = providers
         self._commands: dict[str, Command] = {
             "status": self._status,
             "breaker_reset": self._breaker_reset,
@@ -73,6 +83,7 @@ class Commands:
                 {"name": name, **_figures(window.summary())}
                 for name, window in gateway.windows.view().items()
             ],
+            "providers": [_provider(target) for target in self._providers()],
             "shadow": None
             if report is None
             else {
@@ -144,9 +155,24 @@ class Commands:
         return {"targets": [member.name for member in members]}
 
 
+def _provider(target: ProviderTarget) -> Answer:
+    return {
+        "name": target.spec.name,
+        "use": target.use,
+        "model": target.model,
+        "in_use": target.in_use,
+        "failing": target.failing,
+        "tried_again_s": round(target.rest_s, 1),
+        "in_flight": target.in_flight,
+        "share": round(target.share, 3),
+        "price": target.spec.price,
+        **_figures(target.window),
+    }
+
+
 def _figures(summary: WindowSummary) -> Answer:
     """A summary with the digits that mean something."""
     return {
         name: round(value, 4) if isinstance(value, float) and math.isfinite(value) else value
         for name, value in asdict(summary).items()
-    } | {"quality_rated": summary.quality}
+    }

@@ -57,14 +57,14 @@ class Observed:
         target: the frozen head's name.
         under_way: calls that were under way when it was frozen.
         frozen_at: when that was.
-        out_at: from when on it was out of use.
+        out_at: from when on it was out of use; None where it never was.
     """
 
     calls: Sequence[Call]
     target: str
     under_way: int
     frozen_at: float
-    out_at: float
+    out_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class FailoverReport:
     Attributes:
         calls: how many were made.
         under_way: how many were under way when the head was frozen.
-        out_after_s: seconds until no tool's call was admitted to it any more.
+        out_after_s: seconds until no tool's call was admitted to it any more; None where that never came.
         lost: failed calls that had been given to the frozen head before that.
         failed_after: what other calls met that failed after that.
         wrong: calls that got another call's answer.
@@ -95,7 +95,7 @@ class FailoverReport:
 
     calls: int
     under_way: int
-    out_after_s: float
+    out_after_s: float | None
     lost: int
     failed_after: Sequence[str]
     wrong: int
@@ -112,7 +112,7 @@ class FailoverReport:
     @property
     def reached(self) -> bool:
         """Whether everything promised was kept."""
-        broken = self.failed_after or self.wrong or self.twice or self.unseen
+        broken = self.out_after_s is None or self.failed_after or self.wrong or self.twice or self.unseen
         return not broken and self.others.n > 0 and self.ratio <= MOST_RATIO
 
     def to_json(self) -> dict[str, Any]:
@@ -127,7 +127,8 @@ def judge(observed: Observed, arrived: Mapping[str, int]) -> FailoverReport:
         observed: the calls.
         arrived: how often each key arrived at the tools.
     """
-    calls, target, out_at = observed.calls, observed.target, observed.out_at
+    calls, target = observed.calls, observed.target
+    out_at = math.inf if observed.out_at is None else observed.out_at
     failed = [call for call in calls if call.failure]
     lost = [call for call in failed if _was_given(call, target, out_at)]
     excused = {call.key for call in lost}
@@ -143,7 +144,7 @@ def judge(observed: Observed, arrived: Mapping[str, int]) -> FailoverReport:
     return FailoverReport(
         calls=len(calls),
         under_way=observed.under_way,
-        out_after_s=out_at - observed.frozen_at,
+        out_after_s=None if observed.out_at is None else observed.out_at - observed.frozen_at,
         lost=len(lost),
         failed_after=tuple(f"{call.key}: {call.failure}" for call in failed if call.key not in excused),
         wrong=sum(call.wrong for call in calls),

@@ -26,9 +26,6 @@ HOLD_S = "hold_s"
 """The arguments of a call: what tells it from every other, and after how many seconds it is answered. The
 tool answers with the key."""
 
-MARGIN_S = 1.0
-"""What a held call may take beyond the time it is held."""
-
 LOOK_S = 0.01
 """How often it is looked whether a head was found failing."""
 
@@ -44,6 +41,7 @@ class Course:
         held: how many calls are held.
         ramp_s: seconds in which they begin.
         held_s: seconds until each is answered; more than `ramp_s` and `before_s` together.
+        held_limit_s: the longest a held call may take.
         per_s: quick calls in a second.
         quick_s: seconds until a quick one is answered.
         limit_s: the longest a quick call may take.
@@ -53,15 +51,12 @@ class Course:
     held: int
     ramp_s: float
     held_s: float
+    held_limit_s: float
     per_s: float
     quick_s: float
     limit_s: float
     before_s: float
     after_s: float
-
-
-class StillInUse(Exception):
-    """The frozen head was in use to the end."""
 
 
 async def freeze_one(
@@ -81,16 +76,12 @@ async def freeze_one(
         target: the name of the head.
         course: how the load goes.
         freeze: freezes it.
-
-    Raises:
-        StillInUse: neither a breaker nor a health check took the head out of use.
     """
     load, watch = _Load(gateway), _Watch(gateway, target, quick)
-    held_limit_s = course.held_s + MARGIN_S
     before, after = (round(course.per_s * seconds) for seconds in (course.before_s, course.after_s))
     under_way, frozen_at = 0, 0.0
     async with anyio.create_task_group() as tasks:
-        filling = _Stream("held", held, course.held, course.ramp_s, course.held_s, held_limit_s, False)
+        filling = _Stream("held", held, course.held, course.ramp_s, course.held_s, course.held_limit_s, False)
         await load.make(filling, tasks)
         await load.make(
             _Stream("before", quick, before, course.before_s, course.quick_s, course.limit_s), tasks
@@ -99,10 +90,7 @@ async def freeze_one(
         freeze()
         tasks.start_soon(watch.run)
         await load.make(_Stream("after", quick, after, course.after_s, course.quick_s, course.limit_s), tasks)
-        if watch.out_at is None:
-            tasks.cancel_scope.cancel()
-    if watch.out_at is None:
-        raise StillInUse(f"{target} was still in use {course.after_s:g} s after it was frozen.")
+        watch.stop()
     return Observed(tuple(load.calls), target, under_way, frozen_at, watch.out_at)
 
 
@@ -198,13 +186,18 @@ class _Watch:
         self.out_at: float | None = None
         self._gateway = gateway
         self._target = target
+        self._stopped = False
         shared = len(gateway.pool) == 1
         self._keys = [CallKeys.of(target, tool, shared=shared) for tool in tools]
         gateway.admission.listen(self._moved)
 
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped = True
+
     async def run(self) -> None:
-        """Look until it is out of use."""
-        while self.out_at is None:
+        """Look until it is out of use, or told to stop."""
+        while self.out_at is None and not self._stopped:
             if self._gateway.pool.get(self._target).failing:
                 self.out_at = anyio.current_time()
             await anyio.sleep(LOOK_S)

@@ -27,6 +27,7 @@ COURSE = Course(
     held=200,
     ramp_s=1.0,
     held_s=3.5,
+    held_limit_s=4.5,
     per_s=40,
     # Long beside what a busy machine adds to a call, so that the ratio of two p95 tells of the heads.
     quick_s=0.2,

@@ -17,9 +17,9 @@ import pytest
 
 from tests.integration.faults.far_side import FarSide
 from tests.integration.faults.matrix import (
-    LATE_S,
     ENDPOINT,
     KINDS,
+    LATE_S,
     MCP,
     Case,
     Outcome,
