@@ -156,6 +156,9 @@ class RelevanceSettings(Section):
     enabled: bool = Field(
         default=True, description="Whether relevance is asked for at all, by embeddings or by a judge."
     )
+    embed: bool = Field(
+        default=True, description="Whether embeddings are used; without them a judge sees the best by words."
+    )
     host: str = Field(
         default="", description="Address of Ollama. OLLAMA_HOST fills it when empty, then 127.0.0.1:11434."
     )
@@ -210,6 +213,9 @@ class LearningSettings(Section):
     )
     half_life_days: Annotated[float, Field(gt=0)] = Field(
         default=30.0, description="After this time an outcome counts half."
+    )
+    affinity: bool = Field(
+        default=True, description="Whether they do; without it outcomes are only recorded."
     )
     categories: bool = Field(
         default=True, description="Whether an outcome counts less for a task of another category."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -121,7 +122,7 @@ class Selector:
             context,
             relevance=scores,
             weights=Weights(selection.relevance_weight, selection.keyword_weight),
-            affinity=self._recorder.affinities(view) if self._recorder and view else None,
+            affinity=self._affinities(view),
             limit=selection.shortlist,
             rung=Rung.KEYWORD if scores is None else Rung.EMBED,
             rung_reason=reason,
@@ -130,6 +131,12 @@ class Selector:
         judged = await self._judged(ranking, task, context, budget_s * JUDGE_SHARE)
         # A reason says that a rung which was wanted did not answer.
         return Selection(judged, view, fallback=bool(judged.rung_reason))
+
+    def _affinities(self, view: TaskView | None) -> Mapping[str, float] | None:
+        """What outcomes say of tools; None where they are not asked."""
+        if self._recorder is None or view is None or not self._settings.learning.affinity:
+            return None
+        return self._recorder.affinities(view)
 
     async def _judged(self, ranking: Ranking, task: str, context: str, budget_s: float) -> Ranking:
         """The ranking as a judge sees it, where one is needed and answers in time."""

@@ -70,16 +70,16 @@ def build_models(settings: Settings, store: Store, environ: Mapping[str, str]) -
         store: keeps the vectors of tools.
         environ: where keys are read from.
     """
-    relevant = settings.relevance.enabled
-    judging = relevant and settings.judge.enabled
+    embedding = settings.relevance.enabled and settings.relevance.embed
+    judging = settings.relevance.enabled and settings.judge.enabled
     completing = settings.model_arguments.enabled
-    if not (relevant or completing):
+    if not (embedding or judging or completing):
         return None
     provider = build_provider(settings, environ)
     chat = WarmChat(provider) if judging or completing else None
     return Models(
         provider,
-        EmbedRelevance(provider, store, query_timeout_s=settings.relevance.timeout_s) if relevant else None,
+        EmbedRelevance(provider, store, query_timeout_s=settings.relevance.timeout_s) if embedding else None,
         Judge(chat, limit_s=settings.judge.timeout_s) if chat and judging else None,
         ChatValues(chat, limit_s=settings.model_arguments.timeout_s) if chat and completing else None,
         chat,

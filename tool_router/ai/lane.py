@@ -12,7 +12,8 @@ import structlog
 
 from tool_router.ai.provider import RelevanceProvider
 from tool_router.ai.trouble import Trouble, result_of
-from tool_router.balance.pool import Lease, Member, Pool
+from tool_router.balance.member import Lease, Member
+from tool_router.balance.pool import Pool
 from tool_router.balance.requirements import CallRequest, Requirements
 from tool_router.balance.target_state import TargetSpec
 from tool_router.balance.window import Result, WindowSummary

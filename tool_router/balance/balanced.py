@@ -15,9 +15,10 @@ from mcp.types import CallToolResult
 
 from tool_router.balance.admission import Admission
 from tool_router.balance.breaker import Clock
+from tool_router.balance.member import Lease, Member
 from tool_router.balance.outcome import CallKeys, result_of
 from tool_router.balance.permit import Permit
-from tool_router.balance.pool import Lease, Member, Pool
+from tool_router.balance.pool import Pool
 from tool_router.balance.requirements import CallRequest, has_labels
 from tool_router.balance.retry import RetryBudget, RetrySettings, may_move_on, may_repeat, pause_s
 from tool_router.balance.service_windows import ServiceWindows

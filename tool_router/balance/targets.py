@@ -11,8 +11,9 @@ from tool_router.balance.admission import Admission
 from tool_router.balance.breaker import State, Transition
 from tool_router.balance.health import HealthChecker, HealthReport, HealthSettings
 from tool_router.balance.hosting import Hosting
+from tool_router.balance.member import Member
 from tool_router.balance.outcome import CallKeys
-from tool_router.balance.pool import Member, Pool
+from tool_router.balance.pool import Pool
 from tool_router.balance.target_state import TargetSpec
 from tool_router.errors import GatewayBusy
 from tool_router.gateway.protocol import Gateway, Health, Probed

@@ -112,8 +112,8 @@ async def _read(settings: Settings) -> Status:
 
 async def _vectors(settings: Settings, store: Store, catalog: Any) -> dict[str, Any]:
     """The part of the status that is about vectors; asks the provider which model it uses."""
-    if not settings.relevance.enabled:
-        return {"model": None, "model_reason": "relevance is turned off", "texts": 0, "texts_embedded": 0}
+    if not (settings.relevance.enabled and settings.relevance.embed):
+        return {"model": None, "model_reason": "embeddings are turned off", "texts": 0, "texts_embedded": 0}
     from tool_router.ai.assembly import build_provider
     from tool_router.ai.vectors import text_keys
 

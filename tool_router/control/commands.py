@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tool_router.balance.balanced import BalancedGateway
+from tool_router.balance.member import Member
 from tool_router.balance.outcome import CallKeys
-from tool_router.balance.pool import Member
 from tool_router.balance.strategies.factory import STRATEGIES
 from tool_router.balance.window import WindowSummary
 from tool_router.errors import ControlError

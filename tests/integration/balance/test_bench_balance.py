@@ -1,13 +1,15 @@
-"""`tool-router bench balance`: what it prints, keeps and compares, and how it ends."""
+"""`tool-router bench balance` and the scripts beside it: what they print and keep, and how they end."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from scripts.benchmarks import concurrency
 from tool_router.balance.strategies import STRATEGIES
 from tool_router.cli import app
 from tool_router.evaluation import balancing
@@ -64,3 +66,20 @@ def test_a_file_without_figures_is_wrong_use(tmp_path: Path, content: str | None
     done = CliRunner().invoke(app, [*FEW, "--compare", str(file)])
     assert done.exit_code == 2
     assert "holds no figures" in done.stderr
+
+
+@pytest.mark.anyio
+async def test_calls_at_once_are_counted_as_right_wrong_or_lost() -> None:
+    facts = await concurrency.measure(20, 5, 20)
+    rounds = [*facts["rounds_by_name"], facts["by_task"]]
+    assert [one["calls"] for one in rounds] == [20, 20, 20, 5]
+    assert all((one["right"], one["wrong"], one["lost"]) == (one["calls"], 0, 0) for one in rounds)
+    assert facts["held_mb"][0] > 10
+    assert "20 right, 0 wrong, 0 lost" in concurrency.report(facts)
+
+
+@pytest.mark.parametrize("script", ["bench_failover", "bench_concurrency"])
+def test_each_script_explains_itself(script: str) -> None:
+    command = [Path(__file__).parents[3] / "scripts" / script, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    assert script in done.stdout

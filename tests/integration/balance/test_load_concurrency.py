@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, TextContent
 
 from tests.support.gateway_server import TOKEN, ContextForge, contextforge, row
+from tool_router.control.client import ask_routers
 from tool_router.control.place import sockets_dir
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[3]
 
 AT_ONCE = 1000
+CONNECTIONS = 10
+"""Calls that a router makes of one gateway at a time, where its settings say no other number."""
 BY_TASK = 100
 AGAIN = 400
 MOST_MB = 80.0
@@ -64,7 +68,9 @@ def held_mb(env: dict[str, str]) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-async def all_at_once(client: Client, calls: dict[str, dict[str, Any]]) -> dict[str, CallToolResult]:
+async def all_at_once(
+    client: Client, calls: dict[str, dict[str, Any]], meanwhile: Callable[[], Awaitable[None]] | None = None
+) -> dict[str, CallToolResult]:
     results: dict[str, CallToolResult] = {}
 
     async def call(text: str, arguments: dict[str, Any]) -> None:
@@ -73,6 +79,8 @@ async def all_at_once(client: Client, calls: dict[str, dict[str, Any]]) -> dict[
     async with anyio.create_task_group() as tasks:
         for text, arguments in calls.items():
             tasks.start_soon(call, text, arguments)
+        if meanwhile is not None:
+            await meanwhile()
     return results
 
 
@@ -91,25 +99,39 @@ def by_task(text: str) -> dict[str, Any]:
     return {"task": f'Echo the text "{text}"'}
 
 
-async def held_after(client: Client, env: dict[str, str], calls: dict[str, dict[str, Any]]) -> float:
-    results = await all_at_once(client, calls)
+async def right_answers(
+    client: Client, calls: dict[str, dict[str, Any]], meanwhile: Callable[[], Awaitable[None]] | None = None
+) -> None:
+    results = await all_at_once(client, calls, meanwhile)
     assert {text: echoed(result) for text, result in results.items()} == {text: text for text in calls}
-    return held_mb(env)
 
 
 async def test_a_thousand_calls_at_once_are_answered_each_with_its_own(tmp_path: Path) -> None:
     async with contextforge(rows=ROWS) as gateway:
         env = environ(tmp_path, gateway)
         server = StdioServerParameters(command=sys.executable, args=["-m", "tool_router"], env=env, cwd=ROOT)
+
+        async def let_go_when_all_wait() -> None:
+            """The gateway answers nobody before every call is under way, there or in the router's queue."""
+            waiting = 0
+            while waiting < AT_ONCE - CONNECTIONS:
+                (router,) = await ask_routers(env, "status")
+                # One that is too busy to say answers nothing.
+                waiting = router.value["waiting"] if router.value else 0
+            gateway.release.set()
+
         async with Client(server) as client:
             with anyio.fail_after(120):
-                rounds = (
-                    {"first": by_name("first")},
-                    {f"name {number}": by_name(f"name {number}") for number in range(AT_ONCE)},
-                    {f"task {number}": by_task(f"task {number}") for number in range(BY_TASK)},
-                    {f"more {number}": by_name(f"more {number}") for number in range(AGAIN)},
-                )
-                held = [await held_after(client, env, calls) for calls in rounds]
+                await right_answers(client, {"first": by_name("first")})
+                held = [held_mb(env)]
+                gateway.slow.add(ROWS[0]["name"])
+                calls = {f"name {number}": by_name(f"name {number}") for number in range(AT_ONCE)}
+                await right_answers(client, calls, let_go_when_all_wait)
+                held.append(held_mb(env))
+                await right_answers(client, {f"task {n}": by_task(f"task {n}") for n in range(BY_TASK)})
+                held.append(held_mb(env))
+                await right_answers(client, {f"more {n}": by_name(f"more {n}") for n in range(AGAIN)})
+                held.append(held_mb(env))
         arrived = Counter(
             request.message["params"]["arguments"]["text"]
             for request in gateway.faulty.arrived("/rpc")

@@ -96,6 +96,7 @@ async def test_a_lost_head_costs_only_the_calls_it_had_and_slows_no_other(
         observed = await lose_the_second(one, two, by)
     report = judge(observed, Counter(file.read_text(encoding="utf-8").split()))
     assert report.under_way >= COURSE.held
+    assert report.out_after_s is not None
     assert report.lost > 0
     assert not report.failed_after
     assert not report.twice

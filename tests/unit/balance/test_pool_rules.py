@@ -17,7 +17,8 @@ from hypothesis.stateful import (
 )
 
 from tests.unit.balance.clock import ManualClock
-from tool_router.balance.pool import Member, Pool
+from tool_router.balance.member import Member
+from tool_router.balance.pool import Pool
 from tool_router.balance.ramp import RampSettings
 from tool_router.balance.requirements import CallRequest
 from tool_router.balance.selecting import Selecting
@@ -141,7 +142,10 @@ class PoolRules(RuleBasedStateMachine):
 
     @rule(name=NAMES, works=st.booleans())
     def health(self, name: str, works: bool) -> None:
-        self.portal.call(*((self.pool.working, name) if works else (self.pool.failing, name, "it hangs")))
+        if works:
+            self.portal.call(self.pool.working, name)
+        else:
+            self.portal.call(self.pool.failing, name, "it hangs")
         self.settle()
 
     @rule(name=NAMES)

@@ -15,6 +15,8 @@ pytestmark = pytest.mark.anyio
 
 OFF: list[tuple[dict[str, Any], str]] = [
     ({"relevance": {"enabled": False}}, "relevance"),
+    ({"relevance": {"enabled": False}}, "judge"),
+    ({"relevance": {"embed": False}}, "relevance"),
     ({"judge": {"enabled": False}}, "judge"),
     ({"model_arguments": {"enabled": False}}, "values"),
     ({"learning": {"enabled": False}}, "recorder"),
@@ -54,6 +56,10 @@ async def test_by_default_everything_but_redis_is_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("sections", "part"), OFF)
 async def test_what_is_turned_off_is_not_there(tmp_path: Path, sections: dict[str, Any], part: str) -> None:
     assert part not in await opened(tmp_path, sections)
+
+
+async def test_a_judge_may_stand_without_embeddings(tmp_path: Path) -> None:
+    assert "judge" in await opened(tmp_path, {"relevance": {"embed": False}})
 
 
 async def test_redis_is_a_tier_once_it_is_configured(tmp_path: Path) -> None:

@@ -125,6 +125,18 @@ async def test_a_second_call_with_another_tool_judges_the_first() -> None:
     assert verdicts == {NOW.id: Verdict.REPLACED, CONVERT.id: Verdict.GOOD}
 
 
+@pytest.mark.parametrize("affinity", [True, False])
+async def test_what_happened_lifts_a_tool_unless_affinity_is_turned_off(affinity: bool) -> None:
+    async with running(learning={"affinity": affinity}) as at:
+        task = "get_current_time: what is the current time in Asia/Tokyo?"
+        await at.ask(task)
+        plan = await at.plan(task)
+        await at.recorder.flush()
+        assert len(await at.store.outcomes(at.gateway.key, 10)) == 1
+    assert plan.ranking is not None
+    assert (plan.ranking.candidates[0].affinity > 0) is affinity
+
+
 async def test_a_tool_whose_words_changed_is_not_run_from_a_task_alone() -> None:
     before = required("get_current_time", "The hour", "timezone", timezone="IANA zone name")
     task = "get_current_time: what is the current time in Asia/Tokyo?"
