@@ -87,7 +87,7 @@ class BalanceSettings(Section):
     )
     region: str = Field(default="", description="Where this router is, for `geo`.")
     connections: int = Field(
-        default=10, ge=1, description="Connections to one host at once; also the capacity of its target."
+        default=10, ge=1, description="Calls of one host at once, each over a connection of its own."
     )
     queue_limit: int = Field(
         default=1000, ge=0, description="Calls that may wait while every target is full; 0 lets none wait."

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio
+import anyio.abc
 import structlog
 
 from tool_router.balance.assembly import first_spec, replica_spec, strategy_settings
@@ -23,6 +24,9 @@ LOOK_S = 2.0
 
 LIVE = frozenset({"strategy", "shadow", "explore", "learning_rate", "threshold", "connections"})
 """Keys of `balance` that count at once; `connections` for targets that are added."""
+
+
+_FileState = tuple[int, int, int] | None
 
 
 class Reloader:
@@ -114,28 +118,36 @@ async def reloading(reloader: Reloader, file: Path | None) -> AsyncGenerator[Non
         file: router.yml; None watches none.
     """
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_on_hangup, reloader)
+        await tasks.start(_on_hangup, reloader)
         if file is not None:
-            tasks.start_soon(_on_change, reloader, file)
+            tasks.start_soon(_on_change, reloader, file, await _state(file))
         yield
         tasks.cancel_scope.cancel()
 
 
-async def _on_hangup(reloader: Reloader) -> None:
+async def _on_hangup(
+    reloader: Reloader, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+) -> None:
+    """Reload on each SIGHUP; started once one is heard."""
     hangup = getattr(signal, "SIGHUP", None)
     if hangup is None:
+        task_status.started()
         return
-    try:
-        with anyio.open_signal_receiver(hangup) as signals:
-            async for _ in signals:
-                await reloader.reload()
-    except (RuntimeError, ValueError, NotImplementedError) as error:
-        # Signals reach the main thread only; a router in another one watches its file.
-        structlog.get_logger().debug("no_reload_on_signal", reason=str(error))
+    with ExitStack() as stack:
+        try:
+            signals = stack.enter_context(anyio.open_signal_receiver(hangup))
+        except (RuntimeError, ValueError, NotImplementedError) as error:
+            # Signals reach the main thread only; a router in another one watches its file.
+            structlog.get_logger().debug("no_reload_on_signal", reason=str(error))
+            task_status.started()
+            return
+        task_status.started()
+        async for _ in signals:
+            await reloader.reload()
 
 
-async def _on_change(reloader: Reloader, file: Path) -> None:
-    seen = await _state(file)
+async def _on_change(reloader: Reloader, file: Path, seen: _FileState) -> None:
+    """Reload whenever the file is no longer as it was seen."""
     while True:
         await anyio.sleep(LOOK_S)
         now = await _state(file)
@@ -144,7 +156,7 @@ async def _on_change(reloader: Reloader, file: Path) -> None:
             await reloader.reload()
 
 
-async def _state(file: Path) -> tuple[int, int, int] | None:
+async def _state(file: Path) -> _FileState:
     """What changes when the file is written or replaced; None while it is not there."""
     try:
         status = await anyio.Path(file).stat()

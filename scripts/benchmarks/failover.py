@@ -163,7 +163,9 @@ def main() -> int:
     )
     parser.add_argument("--limit", type=float, default=5.0, help="seconds a quick call may take")
     parser.add_argument("--before", type=float, default=20.0, help="seconds measured before the freeze")
-    parser.add_argument("--after", type=float, default=40.0, help="seconds measured from then on")
+    parser.add_argument(
+        "--after", type=float, default=40.0, help="seconds measured from then on; 20 pass until checks tell"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     if options.url and (len(options.url) != 2 or not options.token or not options.pid):

@@ -215,12 +215,23 @@ class BalancedGateway:
         Raises:
             BreakerOpen: every target refuses; says which, and when each is tried again.
             NoTarget: none is in use.
-            PoolBusy: all are full.
+            NoTargetFits: none has the labels that the call requires.
+            PoolBusy: all are full, and so is the queue, or the call waited until no time was left.
         """
         await anyio.lowlevel.checkpoint_if_cancelled()
-        member = await self.pool.acquire(self._admits(tool), request, tried)
-        if member is not None:
-            return member
+        since = anyio.current_time()
+        with anyio.move_on_after(self._time_left_s() - LEAST_TRY_S):
+            member = await self.pool.acquire(self._admits(tool), request, tried)
+            if member is None:
+                raise self._refused(tool, request, tried)
+            if since == anyio.current_time() or self._time_left_s() >= LEAST_TRY_S:
+                return member
+            # A call that waited until hardly any time was left would only count against a good target.
+            self.pool.give_back(member)
+        raise PoolBusy(self.pool.waiting, self.pool.busy_s())
+
+    def _refused(self, tool: Tool | None, request: CallRequest, tried: set[str]) -> GatewayError:
+        """Why no target may be called."""
         refused = {
             one.name: refusal
             for one in self.pool.members()
@@ -230,13 +241,13 @@ class BalancedGateway:
             and (refusal := self.admission.refusal(self._keys(one.name, tool))) is not None
         }
         if not refused and request.labels and not self.pool.fits(request):
-            raise NoTargetFits(request.labels)
+            return NoTargetFits(request.labels)
         if not refused:
-            raise NoTarget([member.name for member in self.pool.members() if member.drained])
+            return NoTarget([member.name for member in self.pool.members() if member.drained])
         keys = dict.fromkeys(key for refusal in refused.values() for key in refusal.keys)
         waits = {name: refusal.retry_after_s for name, refusal in refused.items()}
         last = next((refusal.last for refusal in refused.values() if refusal.last), "")
-        raise BreakerOpen(tuple(keys), min(waits.values()), last, waits)
+        return BreakerOpen(tuple(keys), min(waits.values()), last, waits)
 
     async def _attempt(
         self,

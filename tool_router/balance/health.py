@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 import anyio.abc
@@ -111,12 +111,16 @@ class _Watched:
     Attributes:
         scope: ends its watch.
         heard_at: when a call of it last succeeded.
+        hurried: set to have it checked at once; replaced by the watch.
+        urgent: checks that are to be made without a pause.
     """
 
     check: Check
     record: HealthRecord
     scope: anyio.CancelScope
     heard_at: float = -math.inf
+    hurried: anyio.Event = field(default_factory=anyio.Event)
+    urgent: int = 0
 
 
 class HealthChecker:
@@ -165,6 +169,13 @@ class HealthChecker:
         if watched is not None:
             watched.heard_at = anyio.current_time()
 
+    def hurry(self, name: str) -> None:
+        """Check a target now, and again without a pause until a check is good or it counts as failing."""
+        watched = self._watched.get(name)
+        if watched is not None:
+            watched.heard_at, watched.urgent = -math.inf, self._settings.fall
+            watched.hurried.set()
+
     def assume(self, name: str, *, healthy: bool) -> None:
         """Take a target for working or failing, because something else, such as a breaker, found it so.
 
@@ -204,7 +215,11 @@ class HealthChecker:
                     rest_s = await self._check(name, watched)
                     next_due = max(next_due, anyio.current_time() + rest_s)
                 last_due = due
-                await anyio.sleep_until(next_due)
+                if watched.urgent:
+                    continue
+                with anyio.move_on_after(max(0.0, next_due - anyio.current_time())):
+                    watched.hurried = anyio.Event()
+                    await watched.hurried.wait()
 
     async def _check(self, name: str, watched: _Watched) -> float:
         """Ask a target; gives the seconds for which it asked to be left alone."""
@@ -215,9 +230,11 @@ class HealthChecker:
                 health = await watched.check()
         except GatewayBusy as busy:
             self._log.info("health_check_pushed_back", target=name, retry_after_s=busy.retry_after_s)
+            watched.urgent = 0
             return busy.retry_after_s
         except ToolRouterError as error:
             health = Health(False, error.tried)
+        watched.urgent = 0 if health is None or health.ok else max(0, watched.urgent - 1)
         if health is not None:
             self._note(name, watched, health)
         return 0.0

@@ -199,7 +199,7 @@ class Pool(Generic[T]):
         if not self.admitted(admits, request, without):
             return None
         if len(self._queue) >= self._queue_limit:
-            raise PoolBusy(len(self._queue), self._busy_s())
+            raise PoolBusy(len(self._queue), self.busy_s())
         return await self._wait(lambda name: name not in without and admits(name), request)
 
     @contextmanager
@@ -208,7 +208,7 @@ class Pool(Generic[T]):
         try:
             yield Lease(member, request, self._clock)
         finally:
-            self._release(member)
+            self.give_back(member)
 
     async def emptied(self, member: Member[T]) -> None:
         """Return when no call of a target is under way."""
@@ -235,7 +235,7 @@ class Pool(Generic[T]):
         except BaseException:
             if waiter.member is not None:
                 # The place was handed over while the caller was cancelled.
-                self._release(waiter.member)
+                self.give_back(waiter.member)
             elif waiter in self._queue:
                 self._queue.remove(waiter)
                 self._count_waiting()
@@ -250,7 +250,8 @@ class Pool(Generic[T]):
             if admits(member.name):
                 yield member
 
-    def _release(self, member: Member[T]) -> None:
+    def give_back(self, member: Member[T]) -> None:
+        """Give a place back that no lease holds."""
         member.state.in_flight -= 1
         if not member.state.in_flight:
             member.emptied.set()
@@ -274,7 +275,7 @@ class Pool(Generic[T]):
         for member in self._members.values():
             member.state.queued = len(self._queue)
 
-    def _busy_s(self) -> float:
+    def busy_s(self) -> float:
         """When a place in the queue may be free, by the pace of late: half of those who wait gone."""
         per_s = sum(
             max(member.state.spec.capacity, 1) / max(member.state.window.summary().p50_ms, 1.0) * 1000

@@ -126,6 +126,10 @@ class Targets:
 
     def _moved(self, key: str, transition: Transition) -> None:
         """Follow a target's breaker."""
+        name = key.rpartition("@")[2]
+        if self._checker is not None and transition.after is State.OPEN and name != key:
+            # A tool or a service failed at this target: is it the target? Known before the breaker's probe.
+            self._checker.hurry(name)
         if key.startswith(_KEY):
             name = key.removeprefix(_KEY)
             if transition.after is State.OPEN and self._checker is not None:

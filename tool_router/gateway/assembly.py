@@ -56,7 +56,8 @@ class Heads:
         from tool_router.gateway.connection_pool import Reach
 
         gateway = settings.gateway
-        reach = Reach(settings.balance.connections, address)
+        # One more than calls may take: with all of them busy a health check must still get through.
+        reach = Reach(settings.balance.connections + 1, address)
         if gateway.resolved_kind == "mcp":
             from tool_router.gateway.mcp_endpoint import McpEndpointGateway
 

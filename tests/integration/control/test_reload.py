@@ -97,7 +97,6 @@ async def test_a_changed_file_is_noticed(tmp_path: Path, monkeypatch: pytest.Mon
     async with contextforge() as one:
         write(file, one)
         async with running(file) as (gateway, reloader), reloading(reloader, file):
-            await anyio.wait_all_tasks_blocked()
             write(file, one, strategy="least_loaded")
             await until(lambda: gateway.pool.selecting.name == "least_loaded")
 
@@ -108,7 +107,6 @@ async def test_sighup_reloads(tmp_path: Path) -> None:
     async with contextforge() as one:
         write(file, one)
         async with running(file) as (gateway, reloader), reloading(reloader, None):
-            await anyio.wait_all_tasks_blocked()
             write(file, one, strategy="random")
             os.kill(os.getpid(), signal.SIGHUP)
             await until(lambda: gateway.pool.selecting.name == "random")

@@ -12,10 +12,18 @@ from mcp.types import CallToolResult
 
 from tests.support.balancing import balanced
 from tests.unit.balance.gateways import SteeredGateway, failing, text, tool, works
+from tool_router.balance.balanced import BalancedGateway
 from tool_router.balance.breaker import BreakerSettings, State
 from tool_router.balance.retry import RetrySettings
 from tool_router.catalog.model import Hints, Tool
-from tool_router.errors import BreakerOpen, GatewayFailed, GatewayTimeout, GatewayUnreachable, UpstreamFailed
+from tool_router.errors import (
+    BreakerOpen,
+    GatewayFailed,
+    GatewayTimeout,
+    GatewayUnreachable,
+    PoolBusy,
+    UpstreamFailed,
+)
 from tool_router.gateway.protocol import no_progress
 
 pytestmark = pytest.mark.anyio
@@ -228,3 +236,38 @@ async def test_a_caller_cancelled_in_the_pause_makes_no_further_call() -> None:
             tasks.start_soon(cancel)
             await gateway.call(A, {}, no_progress)
     assert inner.called == [A.id]
+
+
+def one_at_a_time(seconds: float) -> tuple[BalancedGateway, SteeredGateway]:
+    inner = takes(seconds)
+    gateway = balanced(inner, TRIP_AT_ONE)
+    gateway.pool.change(inner.key, capacity=1)
+    return gateway, inner
+
+
+@pytest.mark.parametrize(("first_takes_s", "waits_s"), [(9.7, 9.7), (30.0, 9.25)])
+async def test_a_call_that_waited_until_hardly_any_time_was_left_is_not_sent_and_counts_against_nobody(
+    first_takes_s: float, waits_s: float
+) -> None:
+    gateway, inner = one_at_a_time(first_takes_s)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(gateway.call, A, {}, no_progress)
+        await anyio.wait_all_tasks_blocked()
+        started = anyio.current_time()
+        with anyio.fail_after(10), pytest.raises(PoolBusy) as caught:
+            await gateway.call(A, {}, no_progress)
+        assert anyio.current_time() - started <= waits_s
+    assert not caught.value.reached_tool
+    assert inner.called == [A.id]
+    assert gateway.pool.get(inner.key).state.in_flight == 0
+    assert set(gateway.admission.states().values()) == {State.CLOSED}
+
+
+async def test_a_call_that_waited_and_has_time_left_is_sent() -> None:
+    gateway, inner = one_at_a_time(5.0)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(gateway.call, A, {}, no_progress)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(20):
+            assert await gateway.call(A, {}, no_progress) == text(A.id)
+    assert len(inner.called) == 2

@@ -221,6 +221,28 @@ async def test_calls_from_before_a_breaker_opened_speak_for_nobody() -> None:
     assert told.reports == []
 
 
+@pytest.mark.parametrize(("answer", "checks"), [(ILL, [0, 12, 12, 12, 22]), (WELL, [0, 12, 22])])
+async def test_a_target_that_is_hurried_is_checked_at_once_until_it_is_clear_what_it_is(
+    answer: Health, checks: list[float]
+) -> None:
+    target, told = Scripted(WELL, answer), Told()
+    checker = HealthChecker(EVEN, told)
+    checker.add("a", target)
+    async with anyio.create_task_group() as tasks:
+        began = anyio.current_time()
+        tasks.start_soon(checker.run)
+        # Between the second check, which an answered call makes unneeded, and the third.
+        await anyio.sleep(5)
+        checker.heard("a")
+        await anyio.sleep(7)
+        checker.hurry("a")
+        await anyio.sleep(11)
+        tasks.cancel_scope.cancel()
+    assert [round(at - began, 3) for at in target.began] == checks
+    assert checker.healthy() == {"a": answer.ok}
+    checker.hurry("unknown")
+
+
 async def test_a_target_that_a_breaker_found_working_fails_anew() -> None:
     async with checking(a=Scripted(ILL)) as (checker, told):
         await anyio.sleep(21)
