@@ -22,6 +22,7 @@ from tool_router.config import Settings
 from tool_router.config_file import load_settings, settings_file
 from tool_router.errors import StoreError, ToolRouterError
 from tool_router.gateway.assembly import Heads, token
+from tool_router.gateway.protocol import Gateway, Health
 from tool_router.location import store_path
 from tool_router.telemetry.log import configure
 
@@ -78,7 +79,8 @@ def doctor(as_json: AsJson = False, config: Config = None) -> None:
 
 async def _findings(settings: Settings) -> AsyncGenerator[Finding]:
     yield _token(settings)
-    yield await _gateway(settings)
+    for finding in await _gateways(settings):
+        yield finding
     for finding in _services(settings):
         yield finding
     for finding in await _models(settings):
@@ -100,20 +102,33 @@ def _token(settings: Settings) -> Finding:
     return Finding("token", "warn", "no bearer token is set", "If the gateway wants one, set GATEWAY_TOKEN.")
 
 
-async def _gateway(settings: Settings) -> Finding:
+async def _gateways(settings: Settings) -> list[Finding]:
+    """Every head of the gateway; one that fails beside others that work is a warning."""
+    heads = Heads()
     try:
-        gateway, _ = Heads().first(settings, os.environ)
+        gateways = [heads.first(settings, os.environ)[0]]
+        gateways += [heads.at(settings, replica.url) for replica in settings.gateway.replicas]
     except (ToolRouterError, ServiceManagerError) as error:
-        return Finding("gateway", "fail", error.tried, error.next_step)
-    health = None
-    with anyio.move_on_after(CHECK_S):
-        async with gateway.open():
-            health = await gateway.check()
-    if health is None:
-        return Finding(
-            "gateway", "fail", f"{gateway.key} did not answer within {CHECK_S:.0f} s.", "See its log."
-        )
-    return Finding(f"gateway {gateway.key}", "ok" if health.ok else "fail", health.detail, health.next_step)
+        return [Finding("gateway", "fail", error.tried, error.next_step)]
+    found: dict[int, Health] = {}
+
+    async def check(place: int, gateway: Gateway) -> None:
+        late = Health(False, f"{gateway.key} did not answer within {CHECK_S:.0f} s.", "See its log.")
+        found[place] = late
+        with anyio.move_on_after(CHECK_S):
+            async with gateway.open():
+                found[place] = await gateway.check()
+
+    async with anyio.create_task_group() as tasks:
+        for place, gateway in enumerate(gateways):
+            tasks.start_soon(check, place, gateway)
+    bad = "warn" if any(health.ok for health in found.values()) else "fail"
+    findings: list[Finding] = []
+    for place, gateway in enumerate(gateways):
+        health = found[place]
+        status = "ok" if health.ok else bad
+        findings.append(Finding(f"gateway {gateway.key}", status, health.detail, health.next_step))
+    return findings
 
 
 def _services(settings: Settings) -> list[Finding]:

@@ -17,6 +17,7 @@ from anyio import to_thread
 from mcp import Client, StdioServerParameters
 
 from tests.support.gateway_server import TOKEN, ContextForge, contextforge, row
+from tests.support.loopback import refusing_url
 from tool_router.control.client import ask_routers
 from tool_router.control.place import MOST_PATH_BYTES, is_private, sockets_dir
 from tool_router.errors import ControlError
@@ -115,6 +116,16 @@ async def test_targets_are_listed_drained_and_resumed_while_the_router_runs(tmp_
         code, _, err = await command(env, "targets", "list")
         assert code == 1
         assert "No router runs here" in err
+
+
+async def test_doctor_asks_every_head_and_warns_of_one_that_fails_beside_others(tmp_path: Path) -> None:
+    async with two_heads() as (one, two):
+        env = environ(tmp_path, one, two)
+        file = tmp_path / "router.yml"
+        file.write_text(file.read_text(encoding="utf-8").replace(two.url, refusing_url()), encoding="utf-8")
+        _, out, _ = await command(env, "doctor", "--json")
+    gateways = [finding for finding in json.loads(out) if finding["what"].startswith("gateway")]
+    assert [finding["status"] for finding in gateways] == ["ok", "warn"]
 
 
 async def test_what_a_killed_router_left_behind_is_cleared_away(tmp_path: Path) -> None:
