@@ -219,12 +219,15 @@ class BalancedGateway:
             PoolBusy: all are full, and so is the queue, or the call waited until no time was left.
         """
         await anyio.lowlevel.checkpoint_if_cancelled()
-        since = anyio.current_time()
-        with anyio.move_on_after(self._time_left_s() - LEAST_TRY_S):
-            member = await self.pool.acquire(self._admits(tool), request, tried)
+        admits = self._admits(tool)
+        member = self.pool.take(admits, request, tried)
+        if member is not None:
+            return member
+        with anyio.move_on_after(max(0.0, self._time_left_s() - LEAST_TRY_S)):
+            member = await self.pool.acquire(admits, request, tried)
             if member is None:
                 raise self._refused(tool, request, tried)
-            if since == anyio.current_time() or self._time_left_s() >= LEAST_TRY_S:
+            if self._time_left_s() >= LEAST_TRY_S:
                 return member
             # A call that waited until hardly any time was left would only count against a good target.
             self.pool.give_back(member)

@@ -181,10 +181,21 @@ class Pool(Generic[T]):
             has_labels(member.state, request) for member in self._members.values() if not member.drained
         )
 
+    def take(self, admits: Admits, request: CallRequest, without: Collection[str] = ()) -> Member[T] | None:
+        """Take a place at a target for one call, without waiting; see `lease`.
+
+        Returns:
+            The member, its call counted as in flight; None when no target is free, in use and admitted.
+        """
+        member = self.choose(admits, request, without)
+        if member is not None:
+            member.state.in_flight += 1
+        return member
+
     async def acquire(
         self, admits: Admits, request: CallRequest, without: Collection[str] = ()
     ) -> Member[T] | None:
-        """Take a place at a target for one call, waiting for one while all are full; see `lease`.
+        """Take a place at a target for one call, waiting for one while all are full.
 
         Returns:
             The member, its call counted as in flight; None when no target is in use and admitted.
@@ -192,12 +203,9 @@ class Pool(Generic[T]):
         Raises:
             PoolBusy: every target is full, and so is the queue.
         """
-        member = self.choose(admits, request, without)
-        if member is not None:
-            member.state.in_flight += 1
+        member = self.take(admits, request, without)
+        if member is not None or not self.admitted(admits, request, without):
             return member
-        if not self.admitted(admits, request, without):
-            return None
         if len(self._queue) >= self._queue_limit:
             raise PoolBusy(len(self._queue), self.busy_s())
         return await self._wait(lambda name: name not in without and admits(name), request)

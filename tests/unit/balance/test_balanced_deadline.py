@@ -271,3 +271,10 @@ async def test_a_call_that_waited_and_has_time_left_is_sent() -> None:
         with anyio.fail_after(20):
             assert await gateway.call(A, {}, no_progress) == text(A.id)
     assert len(inner.called) == 2
+
+
+async def test_a_caller_in_a_hurry_is_served_where_there_is_room() -> None:
+    gateway = balanced(takes(0.1))
+    with anyio.fail_after(0.3):
+        await anyio.sleep(0.01)
+        assert await gateway.call(A, {}, no_progress) == text(A.id)
