@@ -18,8 +18,8 @@ from tool_router.ai.relevance import EmbedRelevance
 from tool_router.ai.values import ChatValues
 from tool_router.ai.vendors import BASE_URLS
 from tool_router.ai.warm_chat import WarmChat
+from tool_router.balance.assembly import strategy_settings
 from tool_router.balance.ramp import RampSettings
-from tool_router.balance.strategies.settings import AdaptiveSettings, StrategySettings
 from tool_router.balance.target_state import TargetSpec
 from tool_router.cache.store import Store
 from tool_router.config import ProviderSettings, Settings
@@ -103,10 +103,7 @@ def _balancing(settings: Settings) -> Balancing:
     balance = settings.balance
     return Balancing(
         settings.relevance.strategy,
-        StrategySettings(
-            explore=balance.explore,
-            adaptive=AdaptiveSettings(learning_rate=balance.learning_rate, threshold=balance.threshold),
-        ),
+        strategy_settings(balance),
         RampSettings(balance.ramp_floor, balance.ramp_s),
         balance.region,
     )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
+from tool_router.balance.strategies import STRATEGIES
 from tool_router.config import Settings
+from tool_router.config_balance import StrategyName
 from tool_router.config_file import load_settings
 from tool_router.errors import ConfigError
 
@@ -95,3 +98,7 @@ def test_a_token_is_never_shown() -> None:
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         Settings().policy.read = 0.1  # pyright: ignore[reportAttributeAccessIssue]  # what the test is about
+
+
+def test_every_strategy_can_be_configured_and_no_other() -> None:
+    assert get_args(StrategyName) == STRATEGIES
