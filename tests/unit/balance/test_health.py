@@ -228,8 +228,8 @@ async def test_a_target_that_is_hurried_is_checked_at_once_until_it_is_clear_wha
     target, told = Scripted(WELL, answer), Told()
     checker = HealthChecker(EVEN, told)
     checker.add("a", target)
+    began = anyio.current_time()
     async with anyio.create_task_group() as tasks:
-        began = anyio.current_time()
         tasks.start_soon(checker.run)
         # Between the second check, which an answered call makes unneeded, and the third.
         await anyio.sleep(5)
