@@ -7,8 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import anyio
-
 from tool_router.balance.assembly import build_balanced, build_sharing, discovered_heads
 from tool_router.balance.balanced import BalancedGateway
 from tool_router.balance.ratings import Ratings
@@ -25,6 +23,7 @@ from tool_router.gateway.session_seed import session_seed
 from tool_router.location import sessions_dir
 from tool_router.router import Router
 from tool_router.selector import Selector
+from tool_router.tasks import plain_task_group
 
 if TYPE_CHECKING:
     from service_manager.manager import ServiceManager
@@ -72,11 +71,10 @@ async def open_app(
         ConfigError: services.yml or a token file is wrong.
     """
     async with AsyncExitStack() as stack:
-        # Before the task group, which would wrap what is wrong with the configuration in a group.
         over_http = bool(settings.gateway.url)
         heads = Heads(stack.enter_context(session_seed(sessions_dir(environ))) if over_http else b"")
         gateway, services = heads.first(settings, environ)
-        tasks = await stack.enter_async_context(anyio.create_task_group())
+        tasks = await stack.enter_async_context(plain_task_group())
         stack.callback(tasks.cancel_scope.cancel)
         balanced = build_balanced(settings, gateway, heads.at)
         await stack.enter_async_context(balanced.open())

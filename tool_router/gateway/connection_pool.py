@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import anyio
 import httpx2
 
-from tool_router.gateway.tasks import plain_task_group
+from tool_router.tasks import plain_task_group
 
 CONNECT_LIMIT_S = 30.0
 """No setting makes a connection wait longer: a gateway that doesn't accept in this time does not run."""

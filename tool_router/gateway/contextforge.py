@@ -34,7 +34,7 @@ from tool_router.gateway.json_http import JsonHttp
 from tool_router.gateway.json_value import as_object
 from tool_router.gateway.protocol import Health, Progress
 from tool_router.gateway.rows import contextforge_tool, told_apart
-from tool_router.gateway.tasks import plain_task_group
+from tool_router.tasks import plain_task_group
 
 if TYPE_CHECKING:
     from tool_router.gateway.mcp_link import McpLink

@@ -10,6 +10,7 @@ import pytest
 from tests.support.loopback import refusing_url
 from tool_router.app import AppContext, open_app
 from tool_router.config import Settings
+from tool_router.errors import ConfigError
 
 pytestmark = pytest.mark.anyio
 
@@ -60,6 +61,15 @@ async def test_what_is_turned_off_is_not_there(tmp_path: Path, sections: dict[st
 
 async def test_a_judge_may_stand_without_embeddings(tmp_path: Path) -> None:
     assert "judge" in await opened(tmp_path, {"relevance": {"embed": False}})
+
+
+async def test_what_goes_wrong_inside_comes_out_as_itself(tmp_path: Path) -> None:
+    settings = Settings.model_validate(
+        {"gateway": {"url": refusing_url()}, "store": {"path": tmp_path / "store.sqlite"}}
+    )
+    with pytest.raises(ConfigError, match="mine"):
+        async with open_app(settings, {"HOME": str(tmp_path)}):
+            raise ConfigError("This is mine.", "Mend it.")
 
 
 async def test_redis_is_a_tier_once_it_is_configured(tmp_path: Path) -> None:
