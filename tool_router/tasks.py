@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import anyio
 import anyio.abc
@@ -28,5 +29,7 @@ def _alone(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
     """The only exception of a group, itself no group; None where there are more."""
     if len(group.exceptions) != 1:
         return None
-    inner = group.exceptions[0]
-    return _alone(inner) if isinstance(inner, BaseExceptionGroup) else inner
+    (inner,) = group.exceptions
+    if isinstance(inner, BaseExceptionGroup):
+        return _alone(cast("BaseExceptionGroup[BaseException]", inner))
+    return inner
