@@ -74,7 +74,7 @@ async def open_app(
         over_http = bool(settings.gateway.url)
         heads = Heads(stack.enter_context(session_seed(sessions_dir(environ))) if over_http else b"")
         gateway, services = heads.first(settings, environ)
-        tasks = await stack.enter_async_context(plain_task_group())
+        tasks = await stack.enter_async_context(plain_task_group(nested=True))
         stack.callback(tasks.cancel_scope.cancel)
         balanced = build_balanced(settings, gateway, heads.at)
         await stack.enter_async_context(balanced.open())

@@ -11,25 +11,27 @@ import anyio.abc
 
 
 @asynccontextmanager
-async def plain_task_group() -> AsyncGenerator[anyio.abc.TaskGroup]:
-    """A task group that does not change what the block raises.
+async def plain_task_group(*, nested: bool = False) -> AsyncGenerator[anyio.abc.TaskGroup]:
+    """A task group that does not change what the block raises: one exception comes out as itself.
 
-    One exception comes out as itself, from groups inside groups too.
+    Args:
+        nested: whether it is taken out of groups inside the group too; else those come out as they are.
     """
     try:
         async with anyio.create_task_group() as tasks:
             yield tasks
     except BaseExceptionGroup as group:
-        if (alone := _alone(group)) is not None:
-            raise alone from None
-        raise
+        alone = _alone(group)
+        while nested and isinstance(alone, BaseExceptionGroup):
+            inner = _alone(cast("BaseExceptionGroup[BaseException]", alone))
+            if inner is None:
+                break
+            alone = inner
+        if alone is None:
+            raise
+        raise alone from None
 
 
 def _alone(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
-    """The only exception of a group, itself no group; None where there are more."""
-    if len(group.exceptions) != 1:
-        return None
-    (inner,) = group.exceptions
-    if isinstance(inner, BaseExceptionGroup):
-        return _alone(cast("BaseExceptionGroup[BaseException]", inner))
-    return inner
+    """The only exception of a group; None where there are more."""
+    return group.exceptions[0] if len(group.exceptions) == 1 else None

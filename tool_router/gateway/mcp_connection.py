@@ -36,6 +36,8 @@ _OPENING_ERRORS = (
     ValueError,
     RuntimeError,
     ExceptionGroup,
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
 )
 """What the SDK raises when a connection can't be opened, and what its task groups bundle when one ends."""
 
