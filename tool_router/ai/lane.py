@@ -250,7 +250,7 @@ class Lane(Generic[M]):
         member.target.model = model
         keys = frozenset[str]() if model is None else frozenset({model.key})
         if member.state.spec.models != keys:
-            self._pool.change(member.name, models=keys)
+            self._pool.change(replace(member.state.spec, models=keys))
 
     def _worked(self, lease: Lease[Host[M]], *, timed: bool) -> None:
         if timed:

@@ -14,7 +14,7 @@ from tool_router.balance.balanced import CALL_LIMIT_S, BalancedGateway, Limits
 from tool_router.balance.breaker import BreakerSettings
 from tool_router.balance.discovered import DiscoveredHeads, asked_name, weighed
 from tool_router.balance.discovery import Address
-from tool_router.balance.health import HealthSettings
+from tool_router.balance.health import CHECK_LIMIT_S, HealthSettings
 from tool_router.balance.pool import Pool
 from tool_router.balance.ramp import RampSettings
 from tool_router.balance.retry import RetrySettings
@@ -69,8 +69,7 @@ def build_balanced(
         ),
         clock,
     )
-    health = HealthSettings(interval_s=balance.health_s) if is_checked(settings) else None
-    targets = Targets(pool, admission, health)
+    targets = Targets(pool, admission, health_settings(settings))
     return BalancedGateway(first.key, pool, targets, admission, ServiceWindows(clock), limits, clock=clock)
 
 
@@ -144,10 +143,14 @@ def retry_settings(settings: Settings) -> RetrySettings:
     )
 
 
-def is_checked(settings: Settings) -> bool:
-    """Whether targets are asked how they are now and then: only where one can stand in for another."""
+def health_settings(settings: Settings) -> HealthSettings | None:
+    """How targets are watched; None where none can stand in for another, or it is turned off."""
     several = bool(settings.gateway.replicas or settings.balance.discover)
-    return several and settings.balance.health_s > 0
+    interval_s = settings.balance.health_s
+    if not (several and interval_s > 0):
+        return None
+    # One check is over before the next is due.
+    return HealthSettings(interval_s=interval_s, limit_s=min(CHECK_LIMIT_S, interval_s))
 
 
 def _spec(balance: BalanceSettings, target: TargetSettings, name: str, *, over_http: bool) -> TargetSpec:

@@ -10,6 +10,7 @@ import anyio
 import anyio.abc
 
 from tool_router.gateway.protocol import Gateway
+from tool_router.tasks import plain_task_group
 
 LEAVE_S = 60.0
 """How long the calls of a removed target may still take before its connections are closed."""
@@ -38,7 +39,7 @@ class Hosting:
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[None]:
         """Host until the block is left; then every gateway is closed."""
-        async with anyio.create_task_group() as tasks:
+        async with plain_task_group() as tasks:
             self._tasks = tasks
             try:
                 yield

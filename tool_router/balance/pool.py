@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import anyio
@@ -97,14 +97,13 @@ class Pool(Generic[T]):
         self.review()
         return member
 
-    def change(self, name: str, **changes: float | str | frozenset[str]) -> None:
-        """Change fields of a target's specification: its weight, capacity, labels, ...
+    def change(self, spec: TargetSpec) -> None:
+        """Give the target of that name a new specification: its weight, capacity, labels, ...
 
         Raises:
             KeyError: there is no such target.
         """
-        member = self._members[name]
-        member.state.spec = replace(member.state.spec, **changes)  # type: ignore[arg-type]
+        self._members[spec.name].state.spec = spec
         self.review()
 
     def remove(self, name: str) -> Member[T] | None:
@@ -238,17 +237,23 @@ class Pool(Generic[T]):
         waiter = _Waiter[T](admits, request, anyio.Event())
         self._queue.append(waiter)
         self._count_waiting()
+        waited = False
         try:
             await waiter.event.wait()
-        except BaseException:
-            if waiter.member is not None:
-                # The place was handed over while the caller was cancelled.
-                self.give_back(waiter.member)
-            elif waiter in self._queue:
-                self._queue.remove(waiter)
-                self._count_waiting()
-            raise
+            waited = True
+        finally:
+            if not waited:
+                self._abandon(waiter)
         return waiter.member
+
+    def _abandon(self, waiter: _Waiter[T]) -> None:
+        """Forget a caller that was cancelled while it waited."""
+        if waiter.member is not None:
+            # The place was handed over at the same moment.
+            self.give_back(waiter.member)
+        elif waiter in self._queue:
+            self._queue.remove(waiter)
+            self._count_waiting()
 
     def _fitting(self, admits: Admits, request: CallRequest, without: Collection[str]) -> Iterator[Member[T]]:
         """The targets in use that have the labels of a call and are admitted."""

@@ -17,6 +17,7 @@ from tool_router.balance.pool import Pool
 from tool_router.balance.target_state import TargetSpec
 from tool_router.errors import GatewayBusy
 from tool_router.gateway.protocol import Gateway, Health, Probed
+from tool_router.tasks import plain_task_group
 
 CHECK_S = 10.0
 """How long a target may take to say how it is when a person asks."""
@@ -56,7 +57,7 @@ class Targets:
             if self._checker is None:
                 yield
                 return
-            async with anyio.create_task_group() as tasks:
+            async with plain_task_group() as tasks:
                 tasks.start_soon(self._checker.run)
                 yield
                 tasks.cancel_scope.cancel()

@@ -25,6 +25,7 @@ from tool_router.gateway.mcp_connection import Connection, Endpoint
 from tool_router.gateway.mcp_failure import SessionLost, is_closed
 from tool_router.gateway.mcp_reads import ODD_ROWS_KEY
 from tool_router.gateway.protocol import Progress, no_progress
+from tool_router.tasks import plain_task_group
 
 MAX_PAGES = 10_000
 """A listing with more pages never ends."""
@@ -119,22 +120,16 @@ class McpLink:
 
     @asynccontextmanager
     async def _open(self) -> AsyncGenerator[None]:
-        try:
-            async with anyio.create_task_group() as tasks:
-                self._tasks = tasks
-                try:
-                    yield
-                finally:
-                    self._tasks = None
-                    connection, self._connection = self._connection, None
-                    if connection is not None:
-                        await connection.close()
-                    tasks.cancel_scope.cancel()
-        except BaseExceptionGroup as group:
-            # That a task group is used here must not change what the caller's block raises.
-            if len(group.exceptions) == 1:
-                raise group.exceptions[0] from None
-            raise
+        async with plain_task_group() as tasks:
+            self._tasks = tasks
+            try:
+                yield
+            finally:
+                self._tasks = None
+                connection, self._connection = self._connection, None
+                if connection is not None:
+                    await connection.close()
+                tasks.cancel_scope.cancel()
 
     async def _request(self, ask: Callable[[Client], Awaitable[_Answer]]) -> _Answer:
         try:

@@ -12,6 +12,7 @@ from mcp.types import CallToolResult
 from tests.support.balancing import balanced
 from tests.unit.balance.gateways import SteeredGateway, tool, works
 from tool_router.balance.breaker import BreakerSettings
+from tool_router.balance.target_state import TargetSpec
 from tool_router.catalog.model import Hints, Tool
 from tool_router.errors import BreakerOpen, GatewayFailed
 from tool_router.gateway.protocol import no_progress
@@ -41,8 +42,8 @@ async def test_a_call_whose_place_became_useless_before_it_was_sent_goes_to_anot
     bad, good = SteeredGateway(breaks), SteeredGateway(answers)
     bad.key, good.key = "bad", "good"
     gateway = balanced([bad, good], BreakerSettings(failure_threshold=2))
-    gateway.pool.change("bad", capacity=2)
-    gateway.pool.change("good", capacity=2)
+    gateway.pool.change(TargetSpec("bad", capacity=2))
+    gateway.pool.change(TargetSpec("good", capacity=2))
     failed: list[str] = []
     asked: list[list[str]] = []
 

@@ -15,6 +15,7 @@ from tests.unit.balance.gateways import SteeredGateway, failing, text, tool, wor
 from tool_router.balance.balanced import BalancedGateway
 from tool_router.balance.breaker import BreakerSettings, State
 from tool_router.balance.retry import RetrySettings
+from tool_router.balance.target_state import TargetSpec
 from tool_router.catalog.model import Hints, Tool
 from tool_router.errors import (
     BreakerOpen,
@@ -241,7 +242,7 @@ async def test_a_caller_cancelled_in_the_pause_makes_no_further_call() -> None:
 def one_at_a_time(seconds: float) -> tuple[BalancedGateway, SteeredGateway]:
     inner = takes(seconds)
     gateway = balanced(inner, TRIP_AT_ONE)
-    gateway.pool.change(inner.key, capacity=1)
+    gateway.pool.change(TargetSpec(inner.key, capacity=1))
     return gateway, inner
 
 

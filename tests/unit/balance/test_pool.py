@@ -85,7 +85,7 @@ def test_a_target_that_is_registered_again_keeps_its_history(clock: ManualClock)
     pool.add(TargetSpec("a", weight=3.0), "other")
     assert pool.get("a").state.window is window
     assert pool.get("a").state.spec.weight == 3.0
-    pool.change("a", weight=4.0, capacity=2)
+    pool.change(TargetSpec("a", weight=4.0, capacity=2))
     assert pool.get("a").state.spec == TargetSpec("a", weight=4.0, capacity=2)
 
 
