@@ -23,7 +23,14 @@ from service_manager.errors import ConfigError, ServiceManagerError, UnknownServ
 from service_manager.install.locking import LockOutcome, LockStatus, lock_services
 from service_manager.install.resolver import PackageResolver
 from service_manager.lock import Lock, format_lock, load_lock, merged, read_lock, write_lock
-from service_manager.model import CommandSource, PackageSource, ServiceSpec, UrlSource
+from service_manager.model import (
+    CommandSource,
+    DeploymentSource,
+    ImageSource,
+    PackageSource,
+    ServiceSpec,
+    UrlSource,
+)
 from service_manager.needs import unavailable_reason
 from service_manager.paths import lock_file, packages_dir, services_file
 from service_manager.pins import lock_pin
@@ -301,6 +308,10 @@ def _source(spec: ServiceSpec) -> str:
             return " ".join(argv)
         case UrlSource(url=url):
             return url
+        case ImageSource(image=image):
+            return f"image {image}"
+        case DeploymentSource(namespace=namespace, deployment=deployment):
+            return f"deployment {namespace}/{deployment}"
 
 
 def _state(spec: ServiceSpec, reason: str, installed: bool) -> str:

@@ -10,7 +10,16 @@ from typing import Any, cast
 
 from service_manager.entry import ServiceEntry, ServicesFile
 from service_manager.errors import ConfigError
-from service_manager.model import CommandSource, Priority, ServiceSpec, Source, UrlSource
+from service_manager.model import (
+    CommandSource,
+    DeploymentSource,
+    ImageSource,
+    Priority,
+    ServiceSpec,
+    Source,
+    Tier,
+    UrlSource,
+)
 from service_manager.paths import data_dir, expand_user
 from service_manager.pins import PinError, check_requirement, parse_npm, parse_pypi
 from service_manager.yamldocument import Document, Problem, config_error
@@ -20,7 +29,7 @@ from service_manager.yamlmodel import unfit_variable, validate
 DATA_VARIABLE = "TOOL_ROUTER_DATA"
 """Set for substitution in services.yml: the data directory, where services may keep their own files."""
 
-SOURCES = ("npm", "pypi", "command", "url")
+SOURCES = ("npm", "pypi", "command", "image", "deployment", "url")
 """The keys that say what a service is; an entry has exactly one of them."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -94,6 +103,14 @@ def _entry_problems(document: Document) -> Iterator[Problem]:
         for key in sources[1:]:
             what = f"{name} has both `{sources[0]}:` and `{key}:`"
             yield Problem(document.line((*at, key)), what, "Keep one of them.", (*at, key))
+        if sources == ["deployment"] and "endpoint" not in entry:
+            what = f"{name} does not say where its deployment is reached"
+            yield Problem(line, what, "Add `endpoint: http://HOST:PORT/mcp`.", at)
+        if entry.get("sleep") == "respawn" and entry.get("stateless") is not True:
+            what = f"{name} would lose its state: `sleep: respawn` stops it"
+            yield Problem(
+                document.line((*at, "sleep")), what, "Add `stateless: true`, or choose another tier.", at
+            )
         yield from _misplaced(document, name, entry, sources)
 
 
@@ -104,7 +121,9 @@ def _misplaced(
     for key, fits, wanted in (
         ("entry", packaged, "`npm:` or `pypi:`"),
         ("with", packaged, "`npm:` or `pypi:`"),
+        ("environment", packaged, "`npm:` or `pypi:`"),
         ("headers", "url" in sources, "`url:`"),
+        ("endpoint", "url" not in sources, "something that is started"),
     ):
         if key in entry and sources and not fits:
             line = document.line(("services", name, key))
@@ -144,7 +163,11 @@ def _spec(name: str, entry: ServiceEntry, base: Path, environ: Mapping[str, str]
         directories=tuple(located(text) for text in entry.directories),
         enabled=entry.enabled,
         priority=Priority(entry.priority),
+        endpoint=entry.endpoint,
         stateless=entry.stateless,
+        sleep=None if entry.sleep == "auto" else Tier(entry.sleep),
+        wake_target_s=entry.wake_target,
+        limits=entry.limits.limits(),
         idle_timeout_s=entry.idle_timeout,
         min_sleep_time_s=entry.min_sleep_time,
         start_timeout_s=entry.start_timeout,
@@ -155,10 +178,15 @@ def _spec(name: str, entry: ServiceEntry, base: Path, environ: Mapping[str, str]
 def _source(entry: ServiceEntry, base: Path, environ: Mapping[str, str]) -> Source:
     if entry.url:
         return UrlSource(entry.url, dict(entry.headers))
+    if entry.image:
+        return ImageSource(entry.image)
+    if entry.deployment:
+        namespace, _, name = entry.deployment.partition("/")
+        return DeploymentSource(namespace, name)
     if entry.command:
         program = expand_user(entry.command[0], environ)
         if "/" in program:
             program = str(base / program)
         return CommandSource((program, *(expand_user(text, environ) for text in entry.command[1:])))
     package = parse_npm(entry.npm) if entry.npm else parse_pypi(entry.pypi)
-    return replace(package, entry=entry.entry, constraints=tuple(entry.with_))
+    return replace(package, entry=entry.entry, constraints=tuple(entry.with_), environment=entry.environment)

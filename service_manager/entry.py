@@ -11,12 +11,17 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from service_manager.pins import PinError, parse_npm, parse_pypi
+from service_manager.resources import Limits
 from service_manager.yamlmodel import misfit
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhd]))+")
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
 _NEED = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|[A-Za-z0-9][A-Za-z0-9._+-]*(?:>=\d+(?:\.\d+)*)?")
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?i?B|[KMGT]|)", re.IGNORECASE)
+_UNITS = {"": 0, "B": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+_DEPLOYMENT = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
 
 
 def parse_duration(value: object) -> float:
@@ -80,6 +85,34 @@ def _http(text: str) -> str:
     return text
 
 
+def parse_size(value: object) -> int:
+    """Bytes of ``"512MB"``, ``"1.5GB"`` or a plain number; units are powers of 1,024."""
+    example = 'Write bytes or a size such as "512MB" or "1.5GB".'
+    found = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        size = value
+    elif found:
+        size = int(float(found[1]) * 1024 ** _UNITS[found[2].upper()[:1]])
+    else:
+        shown = f"`{value}` is" if isinstance(value, str) else "this is"
+        raise misfit(f"{shown} not a size", example)
+    if size <= 0:
+        raise misfit(f"a size can't be {size}", example)
+    return size
+
+
+def _given(text: str) -> str:
+    if not text.strip():
+        raise misfit("the image has no name", "Write an image the engine has, such as `name:tag`.")
+    return text
+
+
+def _deployment(text: str) -> str:
+    if not _DEPLOYMENT.fullmatch(text):
+        raise misfit(f"`{text}` is not a deployment", "Write `namespace/name`.")
+    return text
+
+
 def _pinned(parse: Callable[[str], object]) -> AfterValidator:
     def check(text: str) -> str:
         try:
@@ -94,7 +127,28 @@ def _pinned(parse: Callable[[str], object]) -> AfterValidator:
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 Limit = Annotated[float, BeforeValidator(parse_duration), AfterValidator(_positive)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
+Size = Annotated[int, BeforeValidator(parse_size)]
 Words = Annotated[list[str], BeforeValidator(_words), AfterValidator(_some)]
+
+
+class LimitsEntry(BaseModel):
+    """What one service may use, as it is written; a key that is left out is no limit."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
+
+    memory: Size | None = Field(None, description="Physical memory of all its processes, such as `512MB`.")
+    cpu: Annotated[float, Field(gt=0)] | None = Field(None, description="Processors; 0.5 is half of one.")
+    processes: Annotated[int, Field(gt=0)] | None = Field(None, description="Processes and threads.")
+    open_files: Annotated[int, Field(gt=0)] | None = Field(None, description="Open files of one process.")
+    file_size: Size | None = Field(None, description="The largest file it may write, such as `1GB`.")
+
+    def limits(self) -> Limits:
+        """As the rest of the package knows them."""
+        return Limits(self.memory, self.cpu, self.processes, self.open_files, self.file_size)
+
+
+def _no_limits() -> LimitsEntry:
+    return LimitsEntry.model_validate({})
 
 
 class ServiceEntry(BaseModel):
@@ -106,6 +160,17 @@ class ServiceEntry(BaseModel):
     pypi: Annotated[str, _pinned(parse_pypi)] = Field("", description="A pinned package, `name==1.2.3`.")
     command: Words = Field([], description="A program that is already there: a list, or words in a string.")
     url: Annotated[str, AfterValidator(_http)] = Field("", description="An MCP endpoint that already runs.")
+    image: Annotated[str, AfterValidator(_given)] = Field(
+        "", description="A container image that a Docker engine has already."
+    )
+    deployment: Annotated[str, AfterValidator(_deployment)] = Field(
+        "", description="A Kubernetes deployment, `namespace/name`, scaled between 0 and 1."
+    )
+    endpoint: Annotated[str, AfterValidator(_http)] = Field(
+        "",
+        description="The address it serves MCP at once it runs, when it does not use standard streams; "
+        "`{port}` in it and in `args` is a free port.",
+    )
     headers: dict[str, str] = Field({}, description="HTTP headers sent to `url`.")
     entry: str = Field("", description="The executable to run when the package has several.")
     with_: list[str] = Field([], alias="with", description="Further requirements, e.g. `mcp<2`.")
@@ -115,6 +180,11 @@ class ServiceEntry(BaseModel):
         "",
         description="Its working directory, relative to this file; a `command` runs beside this file.",
     )
+    environment: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$|^$",
+        description="Packages of one registry that name the same environment are installed together.",
+    )
     needs: list[Annotated[str, AfterValidator(_need)]] = Field(
         [], description="What must be there: programs (`git`, `node>=20`) and variables (`env:NAME`)."
     )
@@ -122,8 +192,17 @@ class ServiceEntry(BaseModel):
     enabled: Flag = Field(True, description="Whether it is listed and started at all.")
     priority: Literal["critical", "high", "normal", "low"] = Field("normal", description="Who sleeps last.")
     stateless: Flag = Field(False, description="Nothing is lost when it is stopped.")
-    idle_timeout: Duration = Field(300.0, description="Stopped after this long without a call.")
-    min_sleep_time: Duration = Field(30.0, description="Never stopped sooner than this after a start.")
+    sleep: Literal["auto", "warm", "frozen", "paged_hot", "paged_full", "respawn", "checkpoint"] = Field(
+        "auto", description="How it sleeps: a tier, or `auto` to have the best one measured."
+    )
+    wake_target: Limit | None = Field(
+        None, description="How long a wake may take, instead of its priority's."
+    )
+    limits: LimitsEntry = Field(
+        default_factory=_no_limits, description="What it may use, over the limits of its priority."
+    )
+    idle_timeout: Duration = Field(300.0, description="Asleep after this long without a call.")
+    min_sleep_time: Duration = Field(30.0, description="Never asleep sooner than this after a wake.")
     start_timeout: Limit = Field(30.0, description="How long a start may take.")
     stop_timeout: Limit = Field(5.0, description="How long it may take to end before it is killed.")
     description: str = Field("", description="What it is for, for people.")

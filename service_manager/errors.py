@@ -7,7 +7,10 @@ ServiceManagerError
 ├── UnknownService        no service of that name; carries the nearest names
 ├── ServiceUnavailable    a need is missing (runtime, key); carries the reason
 ├── ServiceStartFailed    it did not start; carries the last stderr lines
-└── ServiceCrashed        it died while a request was in flight
+├── ServiceCrashed        it died while a request was in flight
+├── SleepFailed           it could not be put to sleep or woken in the way that was tried
+├── LimitReached          a limit of the machine's services keeps it from starting; carries which
+└── DaemonError           the daemon can't be started or reached, or refused a request
 """
 
 from __future__ import annotations
@@ -84,3 +87,15 @@ class ServiceStartFailed(ServiceManagerError):
 
 class ServiceCrashed(ServiceManagerError):
     """The service died while a request was in flight; the request may or may not have taken effect."""
+
+
+class SleepFailed(ServiceManagerError):
+    """The service could not be put to sleep, or woken, in the way that was tried."""
+
+
+class LimitReached(ServiceManagerError):
+    """A limit of all services together keeps this one from starting now."""
+
+
+class DaemonError(ServiceManagerError):
+    """The daemon can't be started or reached, or refused what it was asked for."""

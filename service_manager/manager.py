@@ -13,9 +13,10 @@ from service_manager.drivers.guardian import Guardian
 from service_manager.drivers.process import ProcessDriver
 from service_manager.drivers.protocol import Driver
 from service_manager.errors import ServiceUnavailable, UnknownService
-from service_manager.model import CommandResolver, Progress, ServiceSpec, ServiceStatus, Transition
+from service_manager.model import CommandResolver, Progress, ServiceSpec, Transition
 from service_manager.runner import Runner
 from service_manager.session import ServiceSession
+from service_manager.status import ServiceStatus
 
 
 class ServiceManager:

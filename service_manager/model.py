@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
+from service_manager.resources import Limits
+
 
 class State(StrEnum):
     """The lifecycle of a service. SLEEPING is a state of health, not a failure."""
@@ -30,12 +32,24 @@ TRANSITIONS = frozenset(
         (State.STARTING, State.FAILED),
         (State.STARTING, State.STOPPING),
         (State.RUNNING, State.STOPPING),
+        (State.RUNNING, State.SLEEPING),
+        (State.SLEEPING, State.WAKING),
+        (State.SLEEPING, State.STOPPING),
+        (State.WAKING, State.RUNNING),
+        # It died of the wake, or while it slept.
+        (State.WAKING, State.STOPPING),
         (State.STOPPING, State.STOPPED),
+        # Stopping is how it sleeps (the tier `respawn`), or it died too often.
+        (State.STOPPING, State.SLEEPING),
+        (State.STOPPING, State.FAILED),
+        (State.WAKING, State.STOPPED),
+        (State.WAKING, State.FAILED),
         # A person forgives it.
         (State.FAILED, State.STOPPED),
+        (State.SLEEPING, State.STOPPED),
     }
 )
-"""How a service's state may change; the sleeping states are not entered yet."""
+"""How a service's state may change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +71,22 @@ class Priority(StrEnum):
     LOW = "low"
 
 
+class Tier(StrEnum):
+    """How deeply a service sleeps; in the order of what a wake may cost.
+
+    WARM does not sleep. FROZEN is stopped by the scheduler and keeps its memory. PAGED_HOT is frozen with all
+    pages paged out but those a wake needs, PAGED_FULL with all of them. RESPAWN is stopped and started again,
+    and loses what it held in memory. CHECKPOINT is written to disk by CRIU and restored.
+    """
+
+    WARM = "warm"
+    FROZEN = "frozen"
+    PAGED_HOT = "paged_hot"
+    PAGED_FULL = "paged_full"
+    RESPAWN = "respawn"
+    CHECKPOINT = "checkpoint"
+
+
 @dataclass(frozen=True, slots=True)
 class PackageSource:
     """A pinned package of a registry: ``npm`` or ``pypi``.
@@ -64,6 +94,8 @@ class PackageSource:
     Attributes:
         entry: the executable to run when the package has several; empty for its only or namesake one.
         constraints: further requirements installed with it, e.g. ``("mcp<2",)``.
+        environment: the name of an environment it shares with other packages of the same registry; empty for
+            one of its own.
     """
 
     registry: Literal["npm", "pypi"]
@@ -71,6 +103,7 @@ class PackageSource:
     version: str
     entry: str = ""
     constraints: tuple[str, ...] = ()
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +121,22 @@ class UrlSource:
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
 
-Source = PackageSource | CommandSource | UrlSource
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """A container image that is run by a Docker engine; it must be there already, nothing is pulled."""
+
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentSource:
+    """A Kubernetes deployment that is scaled between 0 and 1."""
+
+    namespace: str
+    deployment: str
+
+
+Source = PackageSource | CommandSource | UrlSource | ImageSource | DeploymentSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +147,12 @@ class ServiceSpec:
         needs: what must be there, in the words of services.yml: a runtime (``node``, ``python``), a program
             (``git``) or an environment variable (``env:BRAVE_API_KEY``).
         directories: absolute paths of directories that are made before it starts.
-        stateless: nothing is lost when it is stopped; only then may sleeping mean stopping early.
+        endpoint: the address it serves MCP at (Streamable HTTP) once it runs; empty for standard streams.
+            Where it and the arguments hold ``{port}``, a free port takes its place at each start.
+        stateless: nothing is lost when it is stopped; only then may sleeping mean stopping.
+        sleep: the tier it sleeps in; None to have the best one measured. CHECKPOINT is only ever entered so.
+        wake_target_s: how long a wake may take; None for that of its priority.
+        limits: its own limits, over those of its priority.
     """
 
     name: str
@@ -112,7 +165,11 @@ class ServiceSpec:
     directories: tuple[str, ...] = ()
     enabled: bool = True
     priority: Priority = Priority.NORMAL
+    endpoint: str = ""
     stateless: bool = False
+    sleep: Tier | None = None
+    wake_target_s: float | None = None
+    limits: Limits = field(default_factory=Limits)
     idle_timeout_s: float = 300.0
     min_sleep_time_s: float = 30.0
     start_timeout_s: float = 30.0
@@ -173,26 +230,3 @@ class CommandResolver(Protocol):
             ServiceUnavailable: a need is missing.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceStatus:
-    """What `status` shows of one service. Times in seconds.
-
-    Attributes:
-        unavailable_reason: why it can't run here (a missing need); empty when it can.
-        failure: why the last start or run failed; empty otherwise.
-        idle_s: seconds since the last lease ended; None while leased or never used.
-        last_start_ms: how long the last start took until its `initialize` answer; None before the first.
-    """
-
-    name: str
-    state: State
-    priority: Priority
-    unavailable_reason: str = ""
-    failure: str = ""
-    pid: int | None = None
-    leases: int = 0
-    starts: int = 0
-    idle_s: float | None = None
-    last_start_ms: float | None = None

@@ -19,17 +19,19 @@ from service_manager.attempt import Attempt
 from service_manager.drivers.protocol import Driver, Running
 from service_manager.endings import cause, did_not_start, end_of, epitaph
 from service_manager.errors import ServiceManagerError, ServiceStartFailed
+from service_manager.journal import Journal
 from service_manager.model import (
     CommandResolver,
     Progress,
     ServiceSpec,
-    ServiceStatus,
     State,
     Transition,
     UrlSource,
 )
 from service_manager.policy import QUICK_FAILURES, Usage, retry_at, stop_at
+from service_manager.resources import Limits
 from service_manager.session import ServiceSession
+from service_manager.status import ServiceStatus
 
 _HANDSHAKE_ERRORS = (MCPError, OSError, ValidationError, ValueError, RuntimeError, ExceptionGroup)
 """What the SDK raises when a session can't be opened or its task groups end."""
@@ -65,6 +67,7 @@ class Runner:
         self._tasks = tasks
         self._clock = clock
         self._observe = observe
+        self.journal = Journal()
         self._log = structlog.get_logger().bind(service=spec.name)
         self._state = State.STOPPED
         self._attempt: Attempt | None = None
@@ -175,7 +178,7 @@ class Runner:
             return
         command = await self._resolver.resolve(self.spec, attempt.relay)
         await attempt.relay(0.0, None, f"starting {self.spec.name}")
-        async with self._driver.run(self.spec, command) as running:
+        async with self._driver.run(self.spec, command, Limits(), self.journal) as running:
             self._pid = running.pid
             await self._serve(attempt, running.transport, running)
             if attempt.session is None and attempt.error is None:

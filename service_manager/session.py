@@ -9,14 +9,16 @@ import anyio
 from mcp import ClientSession, MCPError
 from mcp.types import (
     CONNECTION_CLOSED,
+    INTERNAL_ERROR,
     CallToolRequest,
     CallToolRequestParams,
     CallToolResult,
     InputRequiredResult,
+    Request,
     Tool,
 )
 from mcp.types import PaginatedRequestParams as Page
-from pydantic import TypeAdapter
+from pydantic import RootModel, TypeAdapter, ValidationError
 
 from service_manager.errors import ServiceCrashed
 from service_manager.model import Progress
@@ -28,6 +30,16 @@ EXIT_S = 1.0
 """How long the exit of a service whose streams have closed is waited for."""
 
 _ANSWER: TypeAdapter[CallToolResult | InputRequiredResult] = TypeAdapter(CallToolResult | InputRequiredResult)
+
+
+class RawRequest(Request[dict[str, Any] | None, str]):
+    """Any request, as it is on the wire."""
+
+    params: dict[str, Any] | None = None
+
+
+class RawResult(RootModel[dict[str, Any]]):
+    """Any result, as it is on the wire."""
 
 
 class ServiceSession:
@@ -59,6 +71,44 @@ class ServiceSession:
     def protocol_version(self) -> str:
         """The protocol version that was negotiated."""
         return self._session.protocol_version or ""
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the service said of itself, as on the wire: ``serverInfo``, ``capabilities``, ``instructions``."""
+        session = self._session
+        said = session.initialize_result or session.discover_result
+        return {} if said is None else said.model_dump(by_alias=True, mode="json", exclude_none=True)
+
+    async def request(
+        self, method: str, params: Mapping[str, Any] | None, listener: Progress | None = None
+    ) -> dict[str, Any]:
+        """Make any request and return its result as it came.
+
+        Args:
+            method: as on the wire, e.g. ``resources/read``.
+            params: as on the wire; without a progress token, which is ours to give.
+            listener: told of the progress of the request, which is asked for only then.
+
+        Raises:
+            ServiceCrashed: the service died before it answered.
+            MCPError: it answered with an error.
+        """
+
+        async def relay(progress: float, total: float | None, message: str | None) -> None:
+            assert listener is not None
+            await listener(progress, total, message or "")
+
+        asked = RawRequest(method=method, params=None if params is None else dict(params))
+        try:
+            result = await self._session.send_request(
+                asked, RawResult, progress_callback=None if listener is None else relay
+            )
+        except MCPError as error:
+            raise await self._crash_or(error) from error
+        except ValidationError as error:
+            said = f"{self._name} answered {method} with what the protocol does not allow"
+            raise MCPError(INTERNAL_ERROR, f"{said}: {error.errors()[0]['msg']}.") from error
+        return result.root
 
     async def list_tools(self) -> list[Tool]:
         """Every tool of the service, over all pages.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 
@@ -17,10 +16,14 @@ from mcp.shared.message import SessionMessage
 from mcp.types import jsonrpc_message_adapter
 from pydantic import ValidationError
 
+from service_manager.drivers.awake import AlwaysAwake
 from service_manager.drivers.guardian import Guardian
 from service_manager.drivers.lines import Lines
+from service_manager.drivers.protocol import Sleeper
 from service_manager.errors import ServiceStartFailed
+from service_manager.journal import Journal
 from service_manager.model import Command, ServiceSpec
+from service_manager.resources import Limits, MemoryUse, ResourceUse
 
 STDERR_LINES = 20
 """How many of a service's last stderr lines are kept for error messages."""
@@ -57,7 +60,9 @@ class ProcessDriver:
         self._guardian = guardian
 
     @asynccontextmanager
-    async def run(self, spec: ServiceSpec, command: Command) -> AsyncGenerator[ProcessService]:
+    async def run(
+        self, spec: ServiceSpec, command: Command, limits: Limits, journal: Journal
+    ) -> AsyncGenerator[ProcessService]:
         """Run a service until the block is left.
 
         Raises:
@@ -79,7 +84,7 @@ class ProcessDriver:
                 f"{spec.name} can't be started: {error}.", f"Check {command.argv[0]!r} in services.yml."
             ) from error
         self._guardian.guard(process.pid)
-        service = ProcessService(spec.name, process)
+        service = ProcessService(spec.name, process, journal)
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(service.follow_stderr)
@@ -99,14 +104,17 @@ class ProcessDriver:
 class ProcessService:
     """A running child process; see `service_manager.drivers.protocol.Running`."""
 
-    def __init__(self, name: str, process: anyio.abc.Process) -> None:
+    def __init__(self, name: str, process: anyio.abc.Process, journal: Journal) -> None:
         self._name = name
         self._process = process
-        self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
+        self._journal = journal
+        self._before = journal.written
         self._ended = anyio.Event()
         self._log = structlog.get_logger()
         self.pid: int | None = process.pid
         self.transport: Transport = self._streams()
+        self.sleeper: Sleeper = AlwaysAwake()
+        self.enforced: Mapping[str, str] = {}
 
     async def wait(self) -> None:
         """Return when the process has ended."""
@@ -114,7 +122,7 @@ class ProcessService:
 
     def last_words(self) -> tuple[str, ...]:
         """Its last stderr lines, oldest first."""
-        return tuple(self._stderr)
+        return self._journal.since(self._before)[-STDERR_LINES:]
 
     def ending(self) -> str:
         """How the process ended; empty while it runs."""
@@ -123,13 +131,17 @@ class ProcessService:
             return ""
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
+    async def usage(self) -> ResourceUse:
+        """What it uses now."""
+        return ResourceUse(0.0, MemoryUse(0))
+
     async def follow_stderr(self) -> None:
         """Keep its last stderr lines, and never let it wait for a reader."""
         assert self._process.stderr is not None
         async for line in Lines(self._process.stderr):
             text = line.decode(errors="replace").strip()
             if text:
-                self._stderr.append(text[:500])
+                self._journal.add(text)
                 self._log.debug("service_stderr", service=self._name, line=text[:500])
 
     async def follow_exit(self) -> None:

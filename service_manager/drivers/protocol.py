@@ -1,13 +1,48 @@
-"""What a driver is: it runs a service and hands out a connection to it."""
+"""What a driver is: it runs a service, hands out a connection to it, and can put it to sleep."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from mcp.client._transport import Transport
 
-from service_manager.model import Command, ServiceSpec
+from service_manager.journal import Journal
+from service_manager.model import Command, ServiceSpec, Tier
+from service_manager.resources import Limits, MemoryUse, ResourceUse
+
+
+class Sleeper(Protocol):
+    """Puts one running service to sleep and wakes it; state is kept. One caller at a time.
+
+    Attributes:
+        tiers: those it can enter here, in the order of `Tier`, never WARM or RESPAWN.
+        missing: what a better tier lacks here, with the command that gives it; empty when nothing.
+    """
+
+    tiers: tuple[Tier, ...]
+    missing: str
+
+    async def sleep(self, tier: Tier) -> None:
+        """Enter a tier. Cancelled in the middle, it leaves the service awake or asleep, never in between.
+
+        Raises:
+            SleepFailed: it is awake still.
+        """
+        ...
+
+    async def wake(self) -> None:
+        """Let it run again; at once, and without an effect on one that is awake.
+
+        Raises:
+            SleepFailed: it can't be woken, and has to be started again.
+        """
+        ...
+
+    async def memory(self) -> MemoryUse:
+        """What it takes now, awake or asleep, without waking it."""
+        ...
 
 
 class Running(Protocol):
@@ -16,10 +51,14 @@ class Running(Protocol):
     Attributes:
         transport: its MCP streams, for one client.
         pid: its process, None where the driver has none.
+        sleeper: how it sleeps.
+        enforced: by what each of its limits is enforced.
     """
 
     transport: Transport
     pid: int | None
+    sleeper: Sleeper
+    enforced: Mapping[str, str]
 
     async def wait(self) -> None:
         """Return when the service has ended by itself."""
@@ -33,12 +72,24 @@ class Running(Protocol):
         """How it ended, e.g. "exit code 1"; empty while it runs."""
         ...
 
+    async def usage(self) -> ResourceUse:
+        """What it uses now, without waking it."""
+        ...
+
 
 class Driver(Protocol):
     """Runs services of one kind."""
 
-    def run(self, spec: ServiceSpec, command: Command) -> AbstractAsyncContextManager[Running]:
+    def run(
+        self, spec: ServiceSpec, command: Command, limits: Limits, journal: Journal
+    ) -> AbstractAsyncContextManager[Running]:
         """Run the service until the block is left, then end it whole.
+
+        Args:
+            spec: the service.
+            command: what to run; its argv is empty where there is none (an image's own, a deployment).
+            limits: what it may use.
+            journal: takes the lines it writes to stderr.
 
         Raises:
             ServiceStartFailed: it can't be started.

@@ -23,7 +23,16 @@ from service_manager.install.manifest import (
 from service_manager.install.package import Installation
 from service_manager.install.progress import Steps
 from service_manager.lock import Lock
-from service_manager.model import Command, CommandSource, PackageSource, Progress, ServiceSpec, UrlSource
+from service_manager.model import (
+    Command,
+    CommandSource,
+    DeploymentSource,
+    ImageSource,
+    PackageSource,
+    Progress,
+    ServiceSpec,
+    UrlSource,
+)
 from service_manager.needs import unavailable_reason
 from service_manager.pins import pin_text
 
@@ -70,6 +79,8 @@ class PackageResolver:
                 argv = await anyio.to_thread.run_sync(self._package_argv, spec.source, manifest)
             case CommandSource():
                 argv = await anyio.to_thread.run_sync(self._program_argv, spec.name, spec.source)
+            case ImageSource() | DeploymentSource():
+                argv = ()
             case UrlSource():
                 raise ServiceUnavailable(
                     f"{spec.name} is an endpoint that runs elsewhere; it has no command."

@@ -16,7 +16,9 @@ from service_manager.drivers.guardian import Guardian
 from service_manager.drivers.process import ProcessDriver
 from service_manager.drivers.protocol import Running
 from service_manager.errors import ServiceStartFailed
+from service_manager.journal import Journal
 from service_manager.model import Command, CommandSource, ServiceSpec
+from service_manager.resources import Limits
 from tool_router.errors import ConfigError, GatewayError, GatewayUnreachable, UpstreamFailed
 from tool_router.gateway.http_errors import one_line
 from tool_router.gateway.mcp_failure import Failures
@@ -70,7 +72,7 @@ class StdioEndpoint:
         command = Command(self._command, self._env or _inherited(os.environ), self._cwd)
         spec = ServiceSpec(self._program, CommandSource(self._command), stop_timeout_s=STOP_S)
         try:
-            async with driver.run(spec, command) as running:
+            async with driver.run(spec, command, Limits(), Journal()) as running:
                 failures.ended_with(lambda opened: self._ended(running, opened=opened), running.wait)
                 async with running.transport as streams:
                     yield streams

@@ -5,7 +5,7 @@ Each process is a real MCP server at the other end of memory streams. Time is th
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from enum import Enum, auto
 from itertools import count
@@ -24,8 +24,12 @@ from mcp.types import (
     TextContent,
 )
 
+from service_manager.drivers.awake import AlwaysAwake
+from service_manager.drivers.protocol import Sleeper
 from service_manager.errors import InstallError, ServiceStartFailed
+from service_manager.journal import Journal
 from service_manager.model import Command, Progress, ServiceSpec
+from service_manager.resources import Limits, MemoryUse, ResourceUse
 
 
 class Start(Enum):
@@ -53,6 +57,8 @@ class Process:
         self.name = name
         self.pid: int | None = pid
         self.transport: Transport = self._streams()
+        self.sleeper: Sleeper = AlwaysAwake()
+        self.enforced: Mapping[str, str] = {}
         self._code: int | None = None
         self._ended = anyio.Event()
         self._life = anyio.CancelScope()
@@ -75,6 +81,9 @@ class Process:
 
     async def wait(self) -> None:
         await self._ended.wait()
+
+    async def usage(self) -> ResourceUse:
+        return ResourceUse(0.0, MemoryUse(0))
 
     def last_words(self) -> tuple[str, ...]:
         return ("out of luck",) if self.dead else ()
@@ -137,7 +146,9 @@ class Host:
         return Command((spec.name,))
 
     @asynccontextmanager
-    async def run(self, spec: ServiceSpec, command: Command) -> AsyncGenerator[Process]:
+    async def run(
+        self, spec: ServiceSpec, command: Command, limits: Limits, journal: Journal
+    ) -> AsyncGenerator[Process]:
         start = self.plan.pop(spec.name, Start.WORKS)
         if start is Start.NO_PROGRAM:
             raise ServiceStartFailed(f"{spec.name} can't be started: no such program.")
