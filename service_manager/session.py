@@ -74,7 +74,7 @@ class ServiceSession:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What the service said of itself, as on the wire: ``serverInfo``, ``capabilities``, ``instructions``."""
+        """What it said of itself, as on the wire: ``serverInfo``, ``capabilities``, ``instructions``."""
         session = self._session
         said = session.initialize_result or session.discover_result
         return {} if said is None else said.model_dump(by_alias=True, mode="json", exclude_none=True)
