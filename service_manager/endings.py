@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import cast
-
-import anyio
 
 from service_manager.drivers.protocol import Running
 from service_manager.errors import ServiceStartFailed
+
+
+class End:
+    """The end of one run of a service, for those who were talking to it."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+
+    async def wait(self) -> None:
+        """Return when it has ended; never, for one that runs elsewhere."""
+        await self._running.wait()
+
+    def epitaph(self) -> str:
+        """How it ended, with its last words; empty while it runs."""
+        ending = self._running.ending()
+        words = self._running.last_words()
+        return f"{ending}: {words[-1]}" if ending and words else ending
 
 
 def did_not_start(name: str, why: str, running: Running) -> ServiceStartFailed:
@@ -21,19 +35,6 @@ def did_not_start(name: str, why: str, running: Running) -> ServiceStartFailed:
         "Run it in a terminal to see what it lacks.",
         words,
     )
-
-
-def epitaph(running: Running | None) -> str:
-    """How a service ended, with its last words; empty while it runs."""
-    if running is None or not running.ending():
-        return ""
-    words = running.last_words()
-    return f"{running.ending()}: {words[-1]}" if words else running.ending()
-
-
-def end_of(running: Running | None) -> Callable[[], Awaitable[None]]:
-    """What returns when the service has ended; never, for one that runs elsewhere."""
-    return anyio.sleep_forever if running is None else running.wait
 
 
 def cause(error: BaseException) -> str:

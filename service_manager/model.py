@@ -178,11 +178,19 @@ class ServiceSpec:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run: the real argv (never a launcher such as npx), its environment and directory."""
+    """What to run: the real argv (never a launcher such as npx), its environment and directory.
+
+    Attributes:
+        python_entry: ``module:function`` of a Python console script, so that it can be forked instead of
+            started; empty for everything else.
+        environment: the virtual environment that `python_entry` belongs to; empty without one.
+    """
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     cwd: str | None = None
+    python_entry: str = ""
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)

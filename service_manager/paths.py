@@ -17,6 +17,9 @@ HOME_VARIABLE = "TOOL_ROUTER_HOME"
 SERVICES_VARIABLE = "TOOL_ROUTER_SERVICES"
 """Names the services.yml to use when none is given explicitly."""
 
+LIMITS_VARIABLE = "TOOL_ROUTER_LIMITS"
+"""Names the resource-limits.yml to use when none is given explicitly."""
+
 
 def config_dir(environ: Mapping[str, str]) -> Path:
     """Where the user's own services.yml and router.yml are."""
@@ -61,12 +64,12 @@ def services_file(explicit: Path | None, environ: Mapping[str, str]) -> Path:
 
     A file that was named is returned whether it exists or not, so that reading it says what is wrong.
     """
-    if explicit is not None:
-        return Path(expand_user(str(explicit), environ))
-    if named := environ.get(SERVICES_VARIABLE, ""):
-        return Path(expand_user(named, environ))
-    own = config_dir(environ) / "services.yml"
-    return own if own.is_file() else shipped_config_dir() / "services.yml"
+    return _chosen(explicit, SERVICES_VARIABLE, "services.yml", environ)
+
+
+def limits_file(explicit: Path | None, environ: Mapping[str, str]) -> Path:
+    """The resource-limits.yml that counts, as `services_file` does; its variable is $TOOL_ROUTER_LIMITS."""
+    return _chosen(explicit, LIMITS_VARIABLE, "resource-limits.yml", environ)
 
 
 def lock_file(services: Path) -> Path:
@@ -79,6 +82,15 @@ def shipped_config_dir() -> Path:
     package = Path(__file__).resolve().parent
     installed = package / "shipped_config"
     return installed if installed.is_dir() else package.parent / "config"
+
+
+def _chosen(explicit: Path | None, variable: str, name: str, environ: Mapping[str, str]) -> Path:
+    if explicit is not None:
+        return Path(expand_user(str(explicit), environ))
+    if named := environ.get(variable, ""):
+        return Path(expand_user(named, environ))
+    own = config_dir(environ) / name
+    return own if own.is_file() else shipped_config_dir() / name
 
 
 def _directory(environ: Mapping[str, str], part: str, variable: str, fallback: str) -> Path:

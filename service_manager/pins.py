@@ -116,3 +116,25 @@ def pin_text(source: PackageSource) -> str:
 def lock_pin(source: Source) -> str:
     """The pin as services.lock.json writes it, ``npm:name@version``; empty for what is not a package."""
     return f"{source.registry}:{pin_text(source)}" if isinstance(source, PackageSource) else ""
+
+
+def parse_lock_pin(text: str) -> PackageSource:
+    """Read what `lock_pin` wrote.
+
+    Raises:
+        PinError: it is not a pin.
+    """
+    registry, _, pin = text.partition(":")
+    return parse_npm(pin) if registry == "npm" else parse_pypi(pin)
+
+
+def distribution(source: PackageSource) -> str:
+    """The package itself, without extras; Python's in the normal form of PEP 503."""
+    if source.registry == "npm":
+        return source.package
+    return normal_name(source.package.partition("[")[0].strip())
+
+
+def normal_name(name: str) -> str:
+    """A Python package's name as PEP 503 compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()

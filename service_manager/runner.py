@@ -1,40 +1,29 @@
-"""One service: started on first need, shared by its leases, stopped when idle. Single writer."""
+"""One service: started on first need, shared by its leases, asleep when idle. Single writer of its state."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Mapping
 
 import anyio
 import anyio.abc
-import httpx2
 import structlog
-from mcp import Client, MCPError
-from mcp.client._transport import Transport
-from mcp.client.streamable_http import streamable_http_client
-from mcp.types import Implementation
-from pydantic import ValidationError
+from mcp.client.client import ConnectMode
 
-from service_manager.attempt import Attempt
-from service_manager.drivers.protocol import Driver, Running
-from service_manager.endings import cause, did_not_start, end_of, epitaph
-from service_manager.errors import ServiceManagerError, ServiceStartFailed
+from service_manager.audience import Audience
+from service_manager.demand import Demand
+from service_manager.errors import ServiceManagerError, ServiceStartFailed, SleepFailed
 from service_manager.journal import Journal
-from service_manager.model import (
-    CommandResolver,
-    Progress,
-    ServiceSpec,
-    State,
-    Transition,
-    UrlSource,
-)
-from service_manager.policy import QUICK_FAILURES, Usage, retry_at, stop_at
-from service_manager.resources import Limits
+from service_manager.known import Known
+from service_manager.life import Circumstances, Life
+from service_manager.model import Priority, Progress, ServiceSpec, State, Tier, Transition
+from service_manager.policy.idle import Usage, sleep_at
+from service_manager.policy.restart import Failures
+from service_manager.replay import SessionState
+from service_manager.resources import Limits, ResourceUse
 from service_manager.session import ServiceSession
+from service_manager.sleeping import Sleeping
 from service_manager.status import ServiceStatus
-
-_HANDSHAKE_ERRORS = (MCPError, OSError, ValidationError, ValueError, RuntimeError, ExceptionGroup)
-"""What the SDK raises when a session can't be opened or its task groups end."""
+from service_manager.surroundings import Surroundings
 
 
 class Runner:
@@ -42,268 +31,365 @@ class Runner:
 
     Args:
         spec: the service.
-        resolver: gives its command, installing it first where needed.
-        driver: runs the command.
-        tasks: where it lives; cancelling it stops the service.
-        clock: monotonic seconds.
+        limits: what it may use.
+        sleeping: how it sleeps.
+        known: what is known of it before it runs.
         unavailable: why it can't run here; empty when it can.
-        observe: told of every change of state, at once; it must not wait.
+        shared: what it shares with the others.
     """
 
     def __init__(
         self,
         spec: ServiceSpec,
-        resolver: CommandResolver,
-        driver: Driver,
-        tasks: anyio.abc.TaskGroup,
-        clock: Callable[[], float],
+        limits: Limits,
+        sleeping: Sleeping,
+        known: Known,
         unavailable: str,
-        observe: Callable[[Transition], None],
+        shared: Surroundings,
     ) -> None:
         self.spec = spec
         self.unavailable = unavailable
-        self._resolver = resolver
-        self._driver = driver
-        self._tasks = tasks
-        self._clock = clock
-        self._observe = observe
+        self.known = known
         self.journal = Journal()
+        self.audience = Audience()
+        self._limits = limits
+        self._sleeping = sleeping
+        self._shared = shared
         self._log = structlog.get_logger().bind(service=spec.name)
+        self._demand = Demand(shared.clock)
+        self._session_state = SessionState()
+        self._failures = Failures()
         self._state = State.STOPPED
-        self._attempt: Attempt | None = None
+        self._life: Life | None = None
+        self._era: ConnectMode = "auto"
         self._gone = anyio.Event()
         self._gone.set()
-        self._changed = anyio.Event()
-        self._stop_wanted = False
         self._closed = False
-        self._leases = 0
+        self._told_to_stop = False
         self._starts = 0
-        self._failures = 0
-        self._failed_at = 0.0
+        self._crashes = 0
         self._failure = ""
-        self._pid: int | None = None
-        self._started_at: float | None = None
-        self._idle_since: float | None = None
+        self._awake_since = 0.0
+        self._started_at = 0.0
         self._start_ms: float | None = None
+        self._around = Circumstances(
+            spec,
+            shared.resolver,
+            shared.driver,
+            limits,
+            self.journal,
+            self._demand,
+            sleeping,
+            self._session_state,
+            self._due,
+            self._move,
+            self.audience.tell,
+            self._learnt,
+            shared.clock,
+        )
+
+    @property
+    def state(self) -> State:
+        """Where it is in its lifecycle."""
+        return self._state
+
+    # Leases.
 
     def hold(self) -> None:
-        """Take a lease: a held service is not stopped for being idle."""
-        self._leases += 1
-        self._notify()
+        """Take a lease: a held service does not fall asleep."""
+        self._demand.hold()
 
     def release(self) -> None:
         """Give a lease back; idle time counts from the last one."""
-        self._leases -= 1
-        self._idle_since = self._clock()
-        self._notify()
+        self._demand.release()
 
     async def ready(self, progress: Progress | None = None) -> ServiceSession:
-        """A session with the running service; starts it, or joins the start under way.
+        """A session with the running service; starts or wakes it, or joins whoever does.
 
         Raises:
             ServiceManagerError: it did not start.
         """
-        while self._state is State.STOPPING:
-            await self._gone.wait()
-        attempt = self._attempt
-        if attempt is None:
-            self._refuse_while_failed()
-            if self._closed:
-                raise ServiceStartFailed(f"{self.spec.name} is not started: everything is shutting down.")
-            attempt = self._attempt = Attempt()
-            self._gone = anyio.Event()
-            self._stop_wanted = False
-            self._move(State.STARTING)
-            self._tasks.start_soon(self._live, attempt)
-        if progress is not None:
-            attempt.listeners.append(progress)
-        try:
-            await attempt.settled.wait()
-        finally:
+        while True:
+            await self._gone_if_stopping()
+            life = self._life or self._start()
             if progress is not None:
-                attempt.listeners.remove(progress)
-        if attempt.session is None:
-            raise attempt.error or ServiceStartFailed(f"{self.spec.name} was stopped while it started.")
-        return attempt.session
+                life.listeners.append(progress)
+            try:
+                await life.settled.wait()
+            finally:
+                if progress is not None:
+                    life.listeners.remove(progress)
+            if life.session is None:
+                raise life.error or ServiceStartFailed(f"{self.spec.name} was stopped while it started.")
+            if not self._demand.leases:
+                self._demand.wake = True
+                self._demand.notify()
+            while self._life is life and self._state in (State.SLEEPING, State.WAKING):
+                await life.awake.wait()
+            if self._life is life and self._state is State.RUNNING:
+                return life.session
+
+    # What a person or a policy tells it.
 
     async def stop(self) -> None:
         """Stop the service now, leased or not, and return when it has ended."""
-        if self._attempt is not None:
-            self._stop_wanted = True
-            if self._state is State.STARTING:
+        self._told_to_stop = True
+        if self._life is not None:
+            self._demand.stop = True
+            if self._state in (State.STARTING, State.WAKING) and self._life.session is None:
                 # An installation may take minutes.
                 self._move(State.STOPPING)
-                self._attempt.life.cancel()
-            self._notify()
+                self._life.scope.cancel()
+            self._demand.notify()
             await self._gone.wait()
-        self._failures, self._failure = 0, ""
-        if self._state is State.FAILED:
+        self._failures, self._failure = Failures(), ""
+        if self._state in (State.FAILED, State.SLEEPING):
             self._move(State.STOPPED)
+
+    async def sleep(self) -> None:
+        """Let it fall asleep now, however long it has been idle, and return when it is.
+
+        Raises:
+            SleepFailed: it is used, it does not run, or it can't sleep.
+        """
+        if self._sleeps():
+            return
+        if self.state is not State.RUNNING:
+            raise SleepFailed(f"{self.spec.name} is {self._state}.", "Only what runs can be put to sleep.")
+        if self._demand.leases or self._session_state.subscribed:
+            raise SleepFailed(f"{self.spec.name} is in use.", "Try again when its requests are answered.")
+        await self._demand.ask_to_sleep().wait()
+        await self._gone_if_stopping()
+        if not self._sleeps():
+            why = self._sleeping.status().reason
+            raise SleepFailed(f"{self.spec.name} did not fall asleep, or was woken at once. {why}".strip())
+
+    def expect(self) -> None:
+        """Wake it ahead of a call that may come; nothing happens where it is awake, or was never started."""
+        if self._state is not State.SLEEPING or self.unavailable or self._closed:
+            return
+        if self._life is None:
+            self._start()
+        else:
+            self._demand.wake = True
+            self._demand.notify()
+
+    async def break_off(self, why: str) -> None:
+        """Stop it for what it does, and say why."""
+        await self.stop()
+        self._failure = why
+        self._log.warning("service_broken_off", reason=why)
+
+    def reconsider(self) -> None:
+        """Look again at when it is to sleep: what that depends on has changed."""
+        self._demand.notify()
 
     def close(self) -> None:
         """Start it no more; its task group is about to end."""
         self._closed = True
 
+    async def retire(self, within_s: float) -> None:
+        """Start it no more, let its leases end, at most for so long, and stop it."""
+        self._closed = True
+        with anyio.move_on_after(within_s):
+            while self._demand.leases:
+                await self._demand.change()
+        await self.stop()
+
+    # The session's state, which outlives the session.
+
+    async def set_level(self, level: str) -> None:
+        """Have the service log at least from this level on."""
+        if self._session_state.want_level(level) and self._life is not None:
+            await self._ask("logging/setLevel", {"level": level})
+
+    async def subscribe(self, uri: str) -> None:
+        """Be told of changes of a resource; while anybody is, the service does not sleep."""
+        if self._session_state.subscribe(uri):
+            try:
+                await self._ask("resources/subscribe", {"uri": uri})
+            except BaseException:
+                self._session_state.unsubscribe(uri)
+                raise
+
+    async def unsubscribe(self, uri: str) -> None:
+        """Be told no more."""
+        if self._session_state.unsubscribe(uri) and self._life is not None:
+            await self._ask("resources/unsubscribe", {"uri": uri})
+        self._demand.notify()
+
+    # What is known of it.
+
     def status(self) -> ServiceStatus:
         """What `status` shows."""
-        idle = None if self._leases or self._idle_since is None else self._clock() - self._idle_since
+        demand = self._demand
+        idle_since = None if demand.leases else demand.idle_since
+        running = self._life.running if self._life else None
         return ServiceStatus(
             name=self.spec.name,
             state=self._state,
             priority=self.spec.priority,
             unavailable_reason=self.unavailable,
             failure=self._failure,
-            pid=self._pid,
-            leases=self._leases,
+            pid=running.pid if running else None,
+            leases=demand.leases,
             starts=self._starts,
-            idle_s=idle,
+            crashes=self._crashes,
+            idle_s=None if idle_since is None else self._shared.clock() - idle_since,
             last_start_ms=self._start_ms,
+            sleeping=self._sleeping.status(),
+            limits=self._limits,
+            enforced=dict(self.enforced),
         )
 
-    async def _live(self, attempt: Attempt) -> None:
-        """Start the service, keep it while it is wanted, and end it. Its own task, whoever waits."""
+    def usage(self) -> Usage:
+        """What the policy looks at."""
+        idle_since = max(self._awake_since, self._demand.idle_since or self._awake_since)
+        held = self._demand.leases + self._session_state.subscribed
+        return Usage(held, self._awake_since, idle_since)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has processes, awake or asleep."""
+        return self._life is not None
+
+    @property
+    def limits(self) -> Limits:
+        """What it may use."""
+        return self._limits
+
+    @property
+    def enforced(self) -> Mapping[str, str]:
+        """By what each limit is enforced; empty when it does not run."""
+        running = self._life.running if self._life else None
+        return {} if running is None else running.enforced
+
+    async def resources(self) -> ResourceUse | None:
+        """What it uses now, without waking it; None when it has no process."""
+        running = self._life.running if self._life else None
+        return None if running is None else await running.usage()
+
+    # What its task does.
+
+    def _start(self) -> Life:
+        if self._closed:
+            raise ServiceStartFailed(f"{self.spec.name} is not started: everything is shutting down.")
+        self._refuse_while_failed()
+        waking = self._state is State.SLEEPING
+        self._life = life = Life(self._around, waking=waking, era=self._era)
+        self._gone = anyio.Event()
+        self._told_to_stop = self._demand.stop = self._demand.wake = False
+        self._move(State.WAKING if waking else State.STARTING)
+        self._shared.tasks.start_soon(self._run, life)
+        return life
+
+    async def _run(self, life: Life) -> None:
         try:
-            with attempt.life:
-                await self._run(attempt)
-        except ServiceManagerError as error:
-            attempt.error = error
+            await life.live()
         finally:
-            self._finish(attempt)
+            self._finish(life)
 
-    async def _run(self, attempt: Attempt) -> None:
-        if isinstance(self.spec.source, UrlSource):
-            url, headers = self.spec.source.url, dict(self.spec.source.headers)
-            async with httpx2.AsyncClient(headers=headers, timeout=self.spec.start_timeout_s) as http:
-                await self._serve(attempt, streamable_http_client(url, http_client=http), None)
-            return
-        command = await self._resolver.resolve(self.spec, attempt.relay)
-        await attempt.relay(0.0, None, f"starting {self.spec.name}")
-        async with self._driver.run(self.spec, command, Limits(), self.journal) as running:
-            self._pid = running.pid
-            await self._serve(attempt, running.transport, running)
-            if attempt.session is None and attempt.error is None:
-                attempt.error = did_not_start(self.spec.name, "it stopped answering", running)
-            elif attempt.session is None:
-                # The exit code and the last words are known once it has ended.
-                attempt.error = did_not_start(self.spec.name, str(attempt.error), running)
-
-    async def _serve(self, attempt: Attempt, transport: Transport, running: Running | None) -> None:
-        """Open a session and hold it until the service is idle, told to stop, or dead."""
-        began = self._clock()
-        try:
-            with anyio.CancelScope() as scope:
-                scope.deadline = anyio.current_time() + self.spec.start_timeout_s
-                async with Client(
-                    transport, client_info=Implementation(name="tool-router", version="0.1"), cache=None
-                ) as client:
-                    scope.deadline = float("inf")
-                    attempt.session = ServiceSession(
-                        self.spec.name,
-                        client.session,
-                        lambda: epitaph(running),
-                        end_of(running),
-                        partial(self._hung_up, attempt),
-                    )
-                    self._running(began)
-                    attempt.settled.set()
-                    await self._until_unwanted(running)
-            if attempt.session is None:
-                attempt.error = ServiceStartFailed(
-                    f"no answer to initialize within {self.spec.start_timeout_s:g} s"
-                )
-        except _HANDSHAKE_ERRORS as error:
-            if attempt.session is None:
-                attempt.error = ServiceStartFailed(cause(error))
-
-    async def _until_unwanted(self, running: Running | None) -> None:
-        try:
-            async with anyio.create_task_group() as tasks:
-                if running is not None:
-                    tasks.start_soon(self._notice_death, running, tasks.cancel_scope)
-                await self._until_idle()
-                tasks.cancel_scope.cancel()
-        finally:
-            self._stopping()
-
-    async def _until_idle(self) -> None:
-        """Return when it is idle for long enough, or told to stop.
-
-        Then it is stopping already: nothing may come between finding it idle and turning new callers away.
-        """
-        while not self._stop_wanted:
-            deadline = stop_at(self.spec, self._usage())
-            if deadline is not None and deadline <= self._clock():
-                self._log.info("service_idle_stopped", idle_timeout_s=self.spec.idle_timeout_s)
-                break
-            changed = self._changed
-            wait_s = float("inf") if deadline is None else deadline - self._clock()
-            with anyio.move_on_after(wait_s):
-                await changed.wait()
-        # New callers wait for the end from here on, and then start it again.
-        self._stopping()
-
-    async def _notice_death(self, running: Running, life: anyio.CancelScope) -> None:
-        await running.wait()
-        self._failure = f"it died: {epitaph(running)}"
-        # At once: a caller that hears of the death may ask again before the session is closed.
-        self._stopping()
-        self._log.warning("service_died", ending=epitaph(running))
-        life.cancel()
-
-    def _hung_up(self, attempt: Attempt) -> None:
-        if self._attempt is attempt and self._state is State.RUNNING:
-            self._failure = "it closed its connection"
-            self._stop_wanted = True
-            self._stopping()
-            self._log.warning("service_hung_up")
-            self._notify()
-
-    def _usage(self) -> Usage:
-        now = self._clock()
-        started = now if self._started_at is None else self._started_at
-        return Usage(self._leases, started, max(started, self._idle_since or started))
-
-    def _running(self, began: float) -> None:
-        self._move(State.RUNNING)
-        self._started_at = self._clock()
-        self._start_ms = (self._started_at - began) * 1000
-        self._starts += 1
-        self._failures, self._failure = 0, ""
-        self._log.info("service_started", pid=self._pid, ms=round(self._start_ms))
-
-    def _finish(self, attempt: Attempt) -> None:
-        self._pid = None
-        self._started_at = None
-        self._attempt = None
-        ended = State.STOPPED
-        if attempt.session is None and attempt.error is not None:
-            self._failures += 1
-            self._failed_at = self._clock()
-            self._failure = str(attempt.error)
-            if self._failures >= QUICK_FAILURES:
-                ended = State.FAILED
-            self._log.warning("service_start_failed", failures=self._failures, error=self._failure)
+    def _finish(self, life: Life) -> None:
+        now = self._shared.clock()
+        self._life = None
+        self._era = life.era
+        ended = (
+            State.SLEEPING if life.rests and not self._told_to_stop and not self._closed else State.STOPPED
+        )
+        broken = life.crash or (str(life.error) if life.session is None and life.error else "")
+        if broken:
+            self._failure = broken
+            self._crashes += life.session is not None
+            if life.session is None:
+                self._failures = self._failures.not_started(now)
+            else:
+                self._failures = self._failures.died(self._started_at, now)
+            ended = State.FAILED if self._failures.given_up else State.STOPPED
+            self._log.warning("service_failed", failures=self._failures.count, error=broken)
+        elif life.session is not None:
+            self._failures = self._failures.ended(self._started_at, now)
         self._move(ended)
-        attempt.settled.set()
+        self._demand.slept()
+        life.settled.set()
+        life.awake.set()
         self._gone.set()
+        if life.crash and not self._told_to_stop and self._needed():
+            self._shared.tasks.start_soon(self._revive)
 
-    def _refuse_while_failed(self) -> None:
-        wait_s = retry_at(self._failures, self._failed_at) - self._clock()
-        if self._failures >= QUICK_FAILURES and wait_s > 0:
-            raise ServiceStartFailed(
-                f"{self.spec.name} failed to start {self._failures} times in a row. {self._failure}",
-                f"It is tried again in {wait_s:.0f} s.",
-            )
+    def _sleeps(self) -> bool:
+        return self._state is State.SLEEPING
 
-    def _stopping(self) -> None:
-        if self._state is State.RUNNING:
-            self._move(State.STOPPING)
+    async def _gone_if_stopping(self) -> None:
+        while self._state is State.STOPPING:
+            await self._gone.wait()
+
+    def _needed(self) -> bool:
+        """Whether it is to run although nobody calls it."""
+        return self.spec.priority is Priority.CRITICAL or self._session_state.subscribed
+
+    async def _revive(self) -> None:
+        """Start it again after a crash, as soon as it may be."""
+        while self._life is None and not self._closed and not self._told_to_stop:
+            again_at = self._failures.retry_at
+            if again_at > self._shared.clock():
+                await self._demand.change(again_at)
+                continue
+            try:
+                await self.ready()
+            except ServiceManagerError as error:
+                self._log.warning("service_not_revived", error=str(error))
+
+    def _due(self) -> float | None:
+        """When it is to sleep, by the clock; None for not as things are."""
+        usage = self.usage()
+        if self._demand.occupied or self._life is None or (running := self._life.running) is None:
+            return None
+        if self._demand.sleep_asked and not usage.held:
+            return self._shared.clock()
+        if self._sleeping.choose(running).tier is Tier.WARM:
+            return None
+        due = sleep_at(self.spec, usage, self._shared.level(), self._shared.rules)
+        return None if due is None else max(due, self._life.restless_until)
 
     def _move(self, state: State) -> None:
         before, self._state = self._state, state
-        if before is not state:
-            self._observe(Transition(self.spec.name, before, state, self._clock()))
+        if before is state:
+            return
+        now = self._shared.clock()
+        if state is State.RUNNING:
+            self._running(now)
+        self._shared.observe(Transition(self.spec.name, before, state, now))
 
-    def _notify(self) -> None:
-        changed, self._changed = self._changed, anyio.Event()
-        changed.set()
+    def _running(self, now: float) -> None:
+        self._awake_since = now
+        life = self._life
+        assert life is not None
+        if not life.settled.is_set() and life.start_ms is not None:
+            self._starts += 1
+            self._started_at = now
+            self._start_ms = life.start_ms
+            self._failure = ""
+            self._log.info("service_started", ms=round(life.start_ms))
+
+    def _refuse_while_failed(self) -> None:
+        wait_s = self._failures.retry_at - self._shared.clock()
+        if self._failures.given_up and wait_s > 0:
+            raise ServiceStartFailed(
+                f"{self.spec.name} failed {self._failures.count} times in a row. {self._failure}",
+                f"It is tried again in {wait_s:.0f} s.",
+            )
+
+    async def _ask(self, method: str, params: Mapping[str, str]) -> None:
+        self.hold()
+        try:
+            session = await self.ready()
+            await session.request(method, params)
+        finally:
+            self.release()
+
+    def _learnt(self, known: Known) -> None:
+        before, self.known = self.known, known
+        if known != before:
+            self._shared.learnt(self.spec, known)
+            if before.about:
+                self.audience.tell(known.changed_since(before))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import anyio
@@ -10,6 +10,7 @@ from mcp import ClientSession, MCPError
 from mcp.types import (
     CONNECTION_CLOSED,
     INTERNAL_ERROR,
+    METHOD_NOT_FOUND,
     CallToolRequest,
     CallToolRequestParams,
     CallToolResult,
@@ -20,7 +21,9 @@ from mcp.types import (
 from mcp.types import PaginatedRequestParams as Page
 from pydantic import RootModel, TypeAdapter, ValidationError
 
+from service_manager.endings import End
 from service_manager.errors import ServiceCrashed
+from service_manager.known import LISTINGS, Known
 from service_manager.model import Progress
 
 MAX_PAGES = 1_000
@@ -30,6 +33,11 @@ EXIT_S = 1.0
 """How long the exit of a service whose streams have closed is waited for."""
 
 _ANSWER: TypeAdapter[CallToolResult | InputRequiredResult] = TypeAdapter(CallToolResult | InputRequiredResult)
+
+
+def request_key(method: str, params: Mapping[str, Any] | None) -> str:
+    """What requests of one kind have in common: the method, and of a tool's call the tool."""
+    return f"{method} {params.get('name', '')}" if params and method == "tools/call" else method
 
 
 class RawRequest(Request[dict[str, Any] | None, str]):
@@ -48,24 +56,27 @@ class ServiceSession:
     Args:
         name: the service, for messages.
         session: the SDK's session, open.
-        ending: how the service ended and its last words; empty while it runs.
-        ended: returns when it has ended.
+        end: how the service ended, and when.
         lost: told when the service has hung up, whether or not it still runs.
+        answered: told of each answered request: what it was for (`request_key`), and the seconds it took.
+        clock: monotonic seconds.
     """
 
     def __init__(
         self,
         name: str,
         session: ClientSession,
-        ending: Callable[[], str],
-        ended: Callable[[], Awaitable[None]],
+        end: End,
         lost: Callable[[], None],
+        answered: Callable[[str, float], None],
+        clock: Callable[[], float],
     ) -> None:
         self._name = name
         self._session = session
-        self._ending = ending
-        self._ended = ended
+        self._end = end
         self._lost = lost
+        self._answered = answered
+        self._clock = clock
 
     @property
     def protocol_version(self) -> str:
@@ -77,7 +88,12 @@ class ServiceSession:
         """What it said of itself, as on the wire: ``serverInfo``, ``capabilities``, ``instructions``."""
         session = self._session
         said = session.initialize_result or session.discover_result
-        return {} if said is None else said.model_dump(by_alias=True, mode="json", exclude_none=True)
+        about = {} if said is None else said.model_dump(by_alias=True, mode="json", exclude_none=True)
+        if "serverInfo" not in about and session.server_info is not None:
+            about["serverInfo"] = session.server_info.model_dump(
+                by_alias=True, mode="json", exclude_none=True
+            )
+        return {**about, "protocolVersion": self.protocol_version}
 
     async def request(
         self, method: str, params: Mapping[str, Any] | None, listener: Progress | None = None
@@ -99,6 +115,7 @@ class ServiceSession:
             await listener(progress, total, message or "")
 
         asked = RawRequest(method=method, params=None if params is None else dict(params))
+        began = self._clock()
         try:
             result = await self._session.send_request(
                 asked, RawResult, progress_callback=None if listener is None else relay
@@ -108,7 +125,42 @@ class ServiceSession:
         except ValidationError as error:
             said = f"{self._name} answered {method} with what the protocol does not allow"
             raise MCPError(INTERNAL_ERROR, f"{said}: {error.errors()[0]['msg']}.") from error
+        self._answered(request_key(method, params), self._clock() - began)
         return result.root
+
+    async def learn(self) -> Known:
+        """What it says of itself, and everything it lists, over all pages.
+
+        Raises:
+            ServiceCrashed: it died meanwhile.
+            MCPError: it answered with an error.
+        """
+        about = self.about
+        able: Mapping[str, Any] = about.get("capabilities", {})
+        listings: dict[str, Mapping[str, Any]] = {}
+        for method, (capability, key) in LISTINGS.items():
+            if capability in able:
+                try:
+                    listings[method] = await self._listing(method, key)
+                except MCPError as error:
+                    # Not everybody who has resources has templates of them.
+                    if error.code != METHOD_NOT_FOUND:
+                        raise
+        return Known(about, listings)
+
+    async def _listing(self, method: str, key: str) -> Mapping[str, Any]:
+        whole: dict[str, Any] = {}
+        items: list[Any] = []
+        cursor: str | None = None
+        for _ in range(MAX_PAGES):
+            page = await self.request(method, {"cursor": cursor} if cursor else None)
+            whole = {**page, **whole}
+            items += page.get(key, [])
+            cursor = page.get("nextCursor")
+            if not cursor:
+                break
+        whole.pop("nextCursor", None)
+        return {**whole, key: items}
 
     async def list_tools(self) -> list[Tool]:
         """Every tool of the service, over all pages.
@@ -142,10 +194,12 @@ class ServiceSession:
             await listener(progress, total, message or "")
 
         request = CallToolRequest(params=CallToolRequestParams(name=name, arguments=dict(arguments)))
+        began = self._clock()
         try:
             answer = await self._session.send_request(request, _ANSWER, progress_callback=relay)
         except MCPError as error:
             raise await self._crash_or(error) from error
+        self._answered(request_key("tools/call", {"name": name}), self._clock() - began)
         if isinstance(answer, InputRequiredResult):
             raise MCPError(-32603, f"{name} asks something back before it runs, which can't be relayed.")
         return answer
@@ -155,9 +209,8 @@ class ServiceSession:
             return error
         # Its streams close a moment before its exit code is known.
         with anyio.move_on_after(EXIT_S):
-            await self._ended()
+            await self._end.wait()
         self._lost()
-        how = (
-            f"died during the request ({ending})" if (ending := self._ending()) else "hung up on the request"
-        )
+        ending = self._end.epitaph()
+        how = f"died during the request ({ending})" if ending else "hung up on the request"
         return ServiceCrashed(f"{self._name} {how}.", "It is started again by the next call.")

@@ -1,9 +1,11 @@
-"""Starts the watchdog with the first service and tells it which process groups to end with us."""
+"""Starts the watchdog with the first service and tells it what to end with us."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from service_manager.drivers import watchdog
@@ -23,8 +25,16 @@ class Guardian:
         """Forget a group that has ended: its number may be given to another."""
         self._tell(f"-{group}\n")
 
+    def guard_by(self, argv: Sequence[str]) -> None:
+        """Run this command when this process dies: it ends what is no process group, such as containers."""
+        self._tell(f"+{json.dumps(list(argv))}\n")
+
+    def release_by(self, argv: Sequence[str]) -> None:
+        """Forget a command: what it would end is gone."""
+        self._tell(f"-{json.dumps(list(argv))}\n")
+
     def close(self) -> None:
-        """End the watchdog; groups that are still registered end with it."""
+        """End the watchdog; what is still registered ends with it."""
         if self._process is None:
             return
         process, self._process = self._process, None
@@ -33,7 +43,7 @@ class Guardian:
             process.stdin.close()
         except BrokenPipeError:
             return
-        process.wait(timeout=watchdog.GRACE_S + 5)
+        process.wait(timeout=watchdog.GRACE_S + watchdog.COMMAND_S + 5)
 
     def _tell(self, line: str) -> None:
         if self._process is None or self._process.poll() is not None:

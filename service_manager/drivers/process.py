@@ -1,4 +1,4 @@
-"""Runs a service as a child process that speaks MCP over its standard streams."""
+"""Runs a service as a child process that speaks MCP over its standard streams or at an address of its own."""
 
 from __future__ import annotations
 
@@ -7,26 +7,33 @@ import signal
 import subprocess
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import anyio
 import anyio.abc
-import structlog
-from mcp.client._transport import Transport, TransportStreams
-from mcp.shared.message import SessionMessage
-from mcp.types import jsonrpc_message_adapter
-from pydantic import ValidationError
+from anyio import to_thread
 
-from service_manager.drivers.awake import AlwaysAwake
+from service_manager.capabilities import Capabilities, probe
 from service_manager.drivers.guardian import Guardian
-from service_manager.drivers.lines import Lines
-from service_manager.drivers.protocol import Sleeper
+from service_manager.drivers.http_endpoint import (
+    await_endpoint,
+    check_unused,
+    endpoint_transport,
+    free_port,
+    substituted,
+    wants_port,
+)
+from service_manager.drivers.process_service import ProcessService
+from service_manager.drivers.zygote import Zygotes
+from service_manager.endings import did_not_start
+from service_manager.enforce.enforcer import Enforcer
 from service_manager.errors import ServiceStartFailed
 from service_manager.journal import Journal
+from service_manager.linux.members import members
+from service_manager.linux.procfs import Stat
+from service_manager.linux.stopping import same
 from service_manager.model import Command, ServiceSpec
-from service_manager.resources import Limits, MemoryUse, ResourceUse
-
-STDERR_LINES = 20
-"""How many of a service's last stderr lines are kept for error messages."""
+from service_manager.resources import Limits
 
 INHERITED = (
     "HOME",
@@ -47,17 +54,36 @@ KILLED_S = 5.0
 """How long a killed process is waited for; the kernel reaps it later in any case."""
 
 
+def inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    """What every service gets of an environment."""
+    return {name: environ[name] for name in INHERITED if name in environ}
+
+
 class ProcessDriver:
     """Starts services as leaders of their own process groups and ends the groups whole.
 
     Args:
         environ: the environment `INHERITED` is taken from.
         guardian: ends the groups when this process is killed.
+        enforcer: holds services to their limits; None for nobody.
+        zygotes: forks Python services instead of starting them, where it can; None for nobody.
+        machine: what this machine lets services sleep with.
     """
 
-    def __init__(self, environ: Mapping[str, str], guardian: Guardian) -> None:
-        self._environ = environ
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        guardian: Guardian,
+        *,
+        enforcer: Enforcer | None = None,
+        zygotes: Zygotes | None = None,
+        machine: Capabilities | None = None,
+    ) -> None:
+        self._inherited = inherited(environ)
         self._guardian = guardian
+        self._enforcer = enforcer
+        self._zygotes = zygotes
+        self._machine = machine or probe()
 
     @asynccontextmanager
     async def run(
@@ -66,31 +92,29 @@ class ProcessDriver:
         """Run a service until the block is left.
 
         Raises:
-            ServiceStartFailed: the program can't be started.
+            ServiceStartFailed: the program can't be started, its port is taken, or it does not answer there.
         """
-        inherited = {name: self._environ[name] for name in INHERITED if name in self._environ}
-        try:
-            process = await anyio.open_process(
-                list(command.argv),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env={**inherited, **command.env},
-                cwd=command.cwd,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise ServiceStartFailed(
-                f"{spec.name} can't be started: {error}.", f"Check {command.argv[0]!r} in services.yml."
-            ) from error
+        if wants_port(spec):
+            spec, command = substituted(spec, command, free_port())
+        if spec.endpoint:
+            await check_unused(spec.name, spec.endpoint)
+        process = await self._start(spec, replace(command, env={**self._inherited, **command.env}))
         self._guardian.guard(process.pid)
-        service = ProcessService(spec.name, process, journal)
+        service = ProcessService(spec.name, process, journal, self._machine, self._enforcer)
+        if spec.endpoint:
+            service.transport = endpoint_transport(spec.endpoint)
+        failure = None
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(service.follow_stderr)
                 tasks.start_soon(service.follow_exit)
+                tasks.start_soon(service.enforce, limits)
                 try:
-                    yield service
+                    if spec.endpoint:
+                        tasks.start_soon(service.follow_stdout)
+                        failure = await _until_answering(service, spec)
+                    if failure is None:
+                        yield service
                 finally:
                     with anyio.CancelScope(shield=True):
                         await _end(process, service, spec.stop_timeout_s)
@@ -98,108 +122,85 @@ class ProcessDriver:
         finally:
             self._guardian.release(process.pid)
             with anyio.CancelScope(shield=True):
+                if self._enforcer is not None:
+                    # What it has left behind is killed with its group.
+                    await to_thread.run_sync(self._enforcer.release, spec.name)
                 await process.aclose()
+        if failure is not None:
+            raise failure
+
+    async def _start(self, spec: ServiceSpec, command: Command) -> anyio.abc.Process:
+        if self._zygotes is not None and command.python_entry and not spec.endpoint:
+            forked = await self._zygotes.start(
+                command.environment, command.python_entry, command.argv[1:], command.env, command.cwd
+            )
+            if forked is not None:
+                return forked
+        try:
+            return await anyio.open_process(
+                list(command.argv),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=command.env,
+                cwd=command.cwd,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ServiceStartFailed(
+                f"{spec.name} can't be started: {error}.", f"Check {command.argv[0]!r} in services.yml."
+            ) from error
 
 
-class ProcessService:
-    """A running child process; see `service_manager.drivers.protocol.Running`."""
+async def _until_answering(service: ProcessService, spec: ServiceSpec) -> ServiceStartFailed | None:
+    """Wait for its address to answer; the error once it has ended or its time is over."""
+    why = ""
+    async with anyio.create_task_group() as tasks:
 
-    def __init__(self, name: str, process: anyio.abc.Process, journal: Journal) -> None:
-        self._name = name
-        self._process = process
-        self._journal = journal
-        self._before = journal.written
-        self._ended = anyio.Event()
-        self._log = structlog.get_logger()
-        self.pid: int | None = process.pid
-        self.transport: Transport = self._streams()
-        self.sleeper: Sleeper = AlwaysAwake()
-        self.enforced: Mapping[str, str] = {}
+        async def notice_end() -> None:
+            await service.wait()
+            tasks.cancel_scope.cancel()
 
-    async def wait(self) -> None:
-        """Return when the process has ended."""
-        await self._ended.wait()
-
-    def last_words(self) -> tuple[str, ...]:
-        """Its last stderr lines, oldest first."""
-        return self._journal.since(self._before)[-STDERR_LINES:]
-
-    def ending(self) -> str:
-        """How the process ended; empty while it runs."""
-        code = self._process.returncode
-        if code is None:
-            return ""
-        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-
-    async def usage(self) -> ResourceUse:
-        """What it uses now."""
-        return ResourceUse(0.0, MemoryUse(0))
-
-    async def follow_stderr(self) -> None:
-        """Keep its last stderr lines, and never let it wait for a reader."""
-        assert self._process.stderr is not None
-        async for line in Lines(self._process.stderr):
-            text = line.decode(errors="replace").strip()
-            if text:
-                self._journal.add(text)
-                self._log.debug("service_stderr", service=self._name, line=text[:500])
-
-    async def follow_exit(self) -> None:
-        """Notice the end of the process."""
-        await self._process.wait()
-        self._ended.set()
-
-    @asynccontextmanager
-    async def _streams(self) -> AsyncGenerator[TransportStreams]:
-        assert self._process.stdout is not None
-        assert self._process.stdin is not None
-        arrived, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
-        outgoing, leaving = anyio.create_memory_object_stream[SessionMessage](0)
-
-        async def read(stdout: anyio.abc.ByteReceiveStream) -> None:
-            async with arrived:
-                async for line in Lines(stdout):
-                    try:
-                        message = jsonrpc_message_adapter.validate_json(line, by_name=False)
-                    except ValidationError:
-                        # Some servers greet on stdout; that is no reason to give them up.
-                        self._log.debug("service_stdout_noise", service=self._name, line=line[:200])
-                        continue
-                    await arrived.send(SessionMessage(message))
-
-        async def write(stdin: anyio.abc.ByteSendStream) -> None:
-            async with leaving:
-                async for message in leaving:
-                    data = message.message.model_dump_json(by_alias=True, exclude_unset=True)
-                    with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-                        await stdin.send(f"{data}\n".encode())
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(read, self._process.stdout)
-            tasks.start_soon(write, self._process.stdin)
-            try:
-                yield incoming, outgoing
-            finally:
-                tasks.cancel_scope.cancel()
-                incoming.close()
-                outgoing.close()
+        tasks.start_soon(notice_end)
+        try:
+            await await_endpoint(spec.endpoint, spec.start_timeout_s)
+        except ServiceStartFailed as error:
+            why = error.tried.rstrip(".")
+        tasks.cancel_scope.cancel()
+    if service.ending():
+        why = "it ended before it answered"
+    return did_not_start(spec.name, why, service) if why else None
 
 
 async def _end(process: anyio.abc.Process, service: ProcessService, grace_s: float) -> None:
-    """End the whole group: close its input, ask, then kill. The group may outlive its leader."""
-    assert process.stdin is not None
-    with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
-        await process.stdin.aclose()
+    """End the whole group and what left it: close its input, ask, then kill. It may outlive its leader."""
+    strays = await to_thread.run_sync(_strays, process.pid)
+    if process.stdin is not None:
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
+            await process.stdin.aclose()
     if not service.ending():
         # A frozen process acts on SIGTERM only once it continues.
         _signal_group(process.pid, signal.SIGTERM)
-        _signal_group(process.pid, signal.SIGCONT)
+        await service.resume()
         # Asked of the process itself: the task that follows its exit may be cancelled already.
         with anyio.move_on_after(grace_s):
             await process.wait()
     _signal_group(process.pid, signal.SIGKILL)
+    await to_thread.run_sync(_kill, strays)
     with anyio.move_on_after(KILLED_S):
         await process.wait()
+
+
+def _strays(leader: int) -> tuple[Stat, ...]:
+    """The processes of a service that left its group, as far as they are still below it."""
+    return tuple(process for process in members(leader) if process.group != leader)
+
+
+def _kill(processes: tuple[Stat, ...]) -> None:
+    for process in processes:
+        if same(process):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(process.pid, signal.SIGKILL)
 
 
 def _signal_group(group: int, sent: signal.Signals) -> None:

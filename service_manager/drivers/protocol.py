@@ -46,19 +46,27 @@ class Sleeper(Protocol):
 
 
 class Running(Protocol):
-    """A service that runs.
+    """A service that runs."""
 
-    Attributes:
-        transport: its MCP streams, for one client.
-        pid: its process, None where the driver has none.
-        sleeper: how it sleeps.
-        enforced: by what each of its limits is enforced.
-    """
+    @property
+    def transport(self) -> Transport:
+        """Its MCP streams, for one client."""
+        ...
 
-    transport: Transport
-    pid: int | None
-    sleeper: Sleeper
-    enforced: Mapping[str, str]
+    @property
+    def pid(self) -> int | None:
+        """Its process; None where the driver has none."""
+        ...
+
+    @property
+    def sleeper(self) -> Sleeper:
+        """How it sleeps."""
+        ...
+
+    @property
+    def enforced(self) -> Mapping[str, str]:
+        """By what each of its limits is enforced."""
+        ...
 
     async def wait(self) -> None:
         """Return when the service has ended by itself."""

@@ -17,6 +17,9 @@ from service_manager.pins import lock_pin, pin_text
 FORMAT = 1
 MANIFEST = "manifest.json"
 
+SHARED_MANIFESTS = "manifests"
+"""Where a shared environment has the manifests of its packages, one for each."""
+
 Interpreter = Literal["node", "python", "none"]
 
 
@@ -27,10 +30,12 @@ class Entry:
     Attributes:
         path: relative to the managed directory.
         interpreter: what runs it: ``node``, the ``python`` of the directory's environment, or itself.
+        function: what a Python console script calls, ``module:function``; empty for everything else.
     """
 
     path: str
     interpreter: Interpreter
+    function: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,45 +46,59 @@ class Manifest:
         pin: as in the lock, ``npm:name@version``.
         integrity: the hash of what was installed, as in the lock.
         entries: its executables by name.
+        constraints: what was installed with it, in a shared environment; others have that in their name.
     """
 
     pin: str
     integrity: str
     entries: Mapping[str, Entry]
+    constraints: tuple[str, ...] = ()
 
 
 def directory_name(source: PackageSource) -> str:
-    """The managed directory of a package, unique for what is installed in it.
+    """The managed directory of a package: of its own, unique for what is installed in it, or a shared one.
 
     A Python environment serves one minor version of Python, so that its name holds that too.
     """
     name = source.package.replace("/", "+")
     parts = [f"{source.registry}-{name}-{source.version}"]
+    if source.environment:
+        # No registry is called so: a shared directory never has the name of a package's own.
+        parts = [f"shared-{source.registry}-{source.environment}"]
     if source.registry == "pypi":
         parts.append(f"py{sys.version_info[0]}.{sys.version_info[1]}")
-    if source.constraints:
+    if source.constraints and not source.environment:
         parts.append(hashlib.sha256("\0".join(sorted(source.constraints)).encode()).hexdigest()[:8])
     return "-".join(parts)
 
 
-def read_manifest(directory: Path) -> Manifest | None:
-    """The manifest of a managed directory; None when nothing usable is installed there."""
+def manifest_file(source: PackageSource) -> str:
+    """Where the manifest of a package is, relative to its managed directory."""
+    if not source.environment:
+        return MANIFEST
+    return f"{SHARED_MANIFESTS}/{source.package.replace('/', '+')}.json"
+
+
+def read_manifest(directory: Path, file: str = MANIFEST) -> Manifest | None:
+    """A manifest of a managed directory; None when nothing usable is installed there."""
     try:
-        data: Any = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+        data: Any = json.loads((directory / file).read_text(encoding="utf-8"))
         if data["format"] != FORMAT:
             return None
         entries = {
-            name: Entry(entry["path"], entry["interpreter"]) for name, entry in data["entries"].items()
+            name: Entry(entry["path"], entry["interpreter"], entry.get("function", ""))
+            for name, entry in data["entries"].items()
         }
-        return Manifest(data["pin"], data["integrity"], entries)
+        return Manifest(data["pin"], data["integrity"], entries, tuple(data.get("constraints", ())))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def write_manifest(directory: Path, manifest: Manifest) -> None:
-    """Write the manifest of a directory that is otherwise complete."""
+def write_manifest(directory: Path, manifest: Manifest, file: str = MANIFEST) -> None:
+    """Write the manifest of a package whose directory is otherwise complete."""
     text = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=2, sort_keys=True)
-    (directory / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    (directory / file).parent.mkdir(exist_ok=True)
+    (directory / file).write_text(text + "\n", encoding="utf-8")
 
 
 def choose_entry(source: PackageSource, manifest: Manifest) -> Entry:
@@ -115,5 +134,7 @@ def integrity_matches(wanted: str, found: str) -> bool:
 
 
 def is_of(manifest: Manifest, source: PackageSource) -> bool:
-    """Whether a manifest is that of this package and version."""
+    """Whether a manifest is that of this package and version, with what was asked to be installed with it."""
+    if source.environment and sorted(manifest.constraints) != sorted(source.constraints):
+        return False
     return manifest.pin == lock_pin(source)

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service_manager.errors import InstallError, LockError
-from service_manager.install.manifest import integrity_matches
+from service_manager.install.manifest import Manifest, integrity_matches
 from service_manager.install.process import log_tail, run_logged
 from service_manager.install.progress import Steps
 from service_manager.model import PackageSource
 from service_manager.pins import pin_text
+
+
+class Conflict(InstallError):
+    """A package can't be in one environment with others; the message names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +23,11 @@ class Installation:
     """One installation under way.
 
     Attributes:
-        scratch: the empty directory to fill.
+        scratch: the directory to fill: empty, or a copy of the environment that is shared.
         target: where it will stand; for paths that are written into files.
         integrity: the hashes the lock allows, separated by spaces; empty when nothing is locked.
         log: where children's output goes.
+        beside: the packages of the shared environment that stay as they are.
     """
 
     source: PackageSource
@@ -32,6 +37,13 @@ class Installation:
     environ: Mapping[str, str]
     log: Path
     steps: Steps
+    beside: tuple[Manifest, ...] = ()
+
+    @property
+    def requirements_beside(self) -> tuple[str, ...]:
+        """The pins of the packages that stay, and what was asked to be installed with them."""
+        pins = [manifest.pin.partition(":")[2] for manifest in self.beside]
+        return (*pins, *(text for manifest in self.beside for text in manifest.constraints))
 
     async def run(self, argv: Sequence[str], *, check: bool = True) -> int:
         """Run an installer in the scratch directory.
@@ -58,6 +70,15 @@ class Installation:
         return InstallError(
             f"{told}\n{tail}\n" if tail else told,
             f"Check the network, the pin and your npm or pip configuration; the whole log is {self.log}.",
+        )
+
+    def conflict(self, named: Sequence[Manifest]) -> Conflict:
+        """The error that tells which packages this one can't be together with, with the end of the log."""
+        others = " and ".join(manifest.pin.partition(":")[2] for manifest in named)
+        return Conflict(
+            f"{pin_text(self.source)} was not installed: in the environment {self.source.environment!r} it "
+            f"can't be together with {others}.\n{log_tail(self.log)}\n",
+            "Give one of them another `environment:`, or pin versions that agree.",
         )
 
     def check_integrity(self, found: str) -> None:

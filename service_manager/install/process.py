@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -54,6 +55,48 @@ async def run_logged(
                 await process.wait()
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a child that was run to its end wrote, as text, and its exit code."""
+
+    code: int
+    output: str
+    errors: str
+
+
+async def ask(argv: Sequence[str], *, environ: Mapping[str, str], timeout_s: float) -> Said:
+    """Run a child whose answer is short, with an empty stdin. When this call ends, the whole group is killed.
+
+    Raises:
+        OSError: the child can't be started.
+        TimeoutError: it took too long.
+    """
+    process = await anyio.open_process(
+        argv, stdin=subprocess.DEVNULL, env=dict(environ), start_new_session=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    output, errors = bytearray(), bytearray()
+    try:
+        with anyio.fail_after(timeout_s):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_collect, process.stdout, output)
+                tasks.start_soon(_collect, process.stderr, errors)
+            await process.wait()
+    finally:
+        # What it started may hold its streams open after it has ended.
+        _kill_group(process.pid)
+        with anyio.CancelScope(shield=True):
+            await process.aclose()
+    assert process.returncode is not None
+    return Said(process.returncode, output.decode(errors="replace"), errors.decode(errors="replace"))
+
+
+async def _collect(stream: anyio.abc.ByteReceiveStream, into: bytearray) -> None:
+    async for chunk in stream:
+        into += chunk
+
+
 async def _wait(process: anyio.abc.Process, tick: Tick) -> int:
     started = time.monotonic()
     while True:
@@ -69,6 +112,14 @@ def _kill_group(pid: int) -> None:
         return
 
 
+def log_text(log: Path) -> str:
+    """A whole log; empty when there is none."""
+    try:
+        return log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
 def log_tail(log: Path) -> str:
     """The last lines of a log, indented, without credentials in addresses; empty when there are none."""
     try:
@@ -78,4 +129,9 @@ def log_tail(log: Path) -> str:
     except OSError:
         return ""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    return "\n".join(f"  {_CREDENTIALS.sub('***@', line)}" for line in lines[-TAIL_LINES:])
+    return "\n".join(f"  {without_credentials(line)}" for line in lines[-TAIL_LINES:])
+
+
+def without_credentials(line: str) -> str:
+    """A line of an installer as it may be shown: addresses without user and password."""
+    return _CREDENTIALS.sub("***@", line)

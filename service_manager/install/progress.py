@@ -22,22 +22,33 @@ class Steps:
     def __init__(self, progress: Progress, subject: str, count: int) -> None:
         self._progress = progress
         self._subject = subject
+        self._count = count
         self._total = float(count + 1)
         self._done = 0
+        self._told = 0.0
         self._what = "waiting for another process that installs it"
 
     async def next(self, what: str) -> None:
         """Begin the next step."""
         self._done += 1
         self._what = what
-        await self._progress(float(self._done), self._total, f"Installing {self._subject}: {what}")
+        await self._tell(float(self._done), f"Installing {self._subject}: {what}")
+
+    def repeat(self) -> None:
+        """Begin anew: as many steps follow once more."""
+        self._total += self._count
 
     async def tick(self, elapsed_s: float) -> None:
         """Show that the step goes on."""
         progress = self._done + 0.99 * (1.0 - math.exp(-elapsed_s / EXPECTED_S))
         message = f"Installing {self._subject}: {self._what} ({elapsed_s:.0f} s)"
-        await self._progress(progress, self._total, message)
+        await self._tell(progress, message)
 
     async def finish(self) -> None:
         """Say that everything is installed."""
         await self._progress(self._total, self._total, f"Installed {self._subject}")
+
+    async def _tell(self, progress: float, message: str) -> None:
+        # A step may run several children, whose seconds each count from zero.
+        self._told = max(progress, math.nextafter(self._told, math.inf))
+        await self._progress(self._told, self._total, message)

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import anyio.to_thread
 
-from service_manager.errors import InstallError, ServiceUnavailable
-from service_manager.install import npm, pypi
-from service_manager.install.directory import exclusive, remove, replacing
-from service_manager.install.manifest import (
-    Manifest,
-    choose_entry,
-    directory_name,
-    integrity_matches,
-    is_of,
-    read_manifest,
-    write_manifest,
-)
-from service_manager.install.package import Installation
-from service_manager.install.progress import Steps
+from service_manager.errors import ServiceUnavailable
+from service_manager.install import pypi
+from service_manager.install.compile_cache import CACHE, node_environment, node_version
+from service_manager.install.installer import Installer
+from service_manager.install.manifest import Manifest, choose_entry
 from service_manager.lock import Lock
 from service_manager.model import (
     Command,
@@ -34,17 +27,6 @@ from service_manager.model import (
     UrlSource,
 )
 from service_manager.needs import unavailable_reason
-from service_manager.pins import pin_text
-
-_DROPPED = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
-"""Variables that would make an installer write elsewhere than into the managed directory."""
-
-_QUIET = {
-    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-    "PIP_NO_INPUT": "1",
-    "PIP_PROGRESS_BAR": "off",
-    "npm_config_progress": "false",
-}
 
 
 class PackageResolver:
@@ -57,12 +39,19 @@ class PackageResolver:
     """
 
     def __init__(self, packages_dir: Path, lock: Lock, environ: Mapping[str, str]) -> None:
-        self._packages_dir = packages_dir
-        self._lock = lock
+        self._installer = Installer(packages_dir, lock, environ)
         self._environ = environ
+        self._node_versions: dict[tuple[str, int], tuple[int, ...]] = {}
+
+    def know(self, specs: Sequence[ServiceSpec]) -> None:
+        """Say which services there are, now and after every change of services.yml.
+
+        In a shared environment a package that no service wants gives way to one that conflicts with it.
+        """
+        self._installer.specs = tuple(specs)
 
     async def resolve(self, spec: ServiceSpec, progress: Progress) -> Command:
-        """Return the command of a service. What is installed already costs no process.
+        """Return the command of a service. What is installed already costs no installer.
 
         The command's `env` holds what the service gets beyond the environment that every child inherits.
 
@@ -75,18 +64,19 @@ class PackageResolver:
             raise ServiceUnavailable(f"{spec.name} can't run here. {reason}")
         match spec.source:
             case PackageSource():
-                manifest = await self.install(spec, progress)
-                argv = await anyio.to_thread.run_sync(self._package_argv, spec.source, manifest)
+                command = await self._package_command(spec.source, await self.install(spec, progress))
             case CommandSource():
-                argv = await anyio.to_thread.run_sync(self._program_argv, spec.name, spec.source)
+                command = await anyio.to_thread.run_sync(self._program, spec.name, spec.source)
             case ImageSource() | DeploymentSource():
-                argv = ()
+                command = Command(())
             case UrlSource():
                 raise ServiceUnavailable(
                     f"{spec.name} is an endpoint that runs elsewhere; it has no command."
                 )
         await anyio.to_thread.run_sync(_make_directories, spec)
-        return Command((*argv, *spec.args), dict(spec.env), spec.cwd)
+        return replace(
+            command, argv=(*command.argv, *spec.args), env={**command.env, **spec.env}, cwd=spec.cwd
+        )
 
     async def install(self, spec: ServiceSpec, progress: Progress) -> Manifest:
         """Install the package of a service when it is not installed, and return what is there.
@@ -95,42 +85,11 @@ class PackageResolver:
             InstallError: it could not be installed, or is no package.
             LockError: what was delivered is not what the lock says.
         """
-        source = spec.source
-        if not isinstance(source, PackageSource):
-            raise InstallError(f"{spec.name} is not a package, so that there is nothing to install.")
-        manifest = await anyio.to_thread.run_sync(self.installed, spec)
-        if manifest is not None:
-            return manifest
-        count = npm.STEPS if source.registry == "npm" else pypi.STEPS
-        steps = Steps(progress, f"{spec.name} ({pin_text(source)})", count)
-        try:
-            async with exclusive(self._lock_path(source), steps.tick):
-                # Whoever held the lock before may have installed it.
-                manifest = await anyio.to_thread.run_sync(self.installed, spec)
-                if manifest is None:
-                    manifest = await self._install(spec, source, steps)
-        except OSError as error:
-            raise InstallError(
-                f"{pin_text(source)} was not installed: {error}.",
-                f"Check that {self._packages_dir} can be written and has room.",
-            ) from error
-        return manifest
+        return await self._installer.install(spec, progress)
 
     def installed(self, spec: ServiceSpec) -> Manifest | None:
         """What is installed for a service; None when it is nothing, or not what the lock says."""
-        if not isinstance(spec.source, PackageSource):
-            return None
-        directory = self._directory(spec.source)
-        manifest = read_manifest(directory)
-        if manifest is None or not is_of(manifest, spec.source):
-            return None
-        locked = self._lock.for_spec(spec)
-        if locked is not None and not integrity_matches(locked.integrity, manifest.integrity):
-            return None
-        # An environment whose interpreter was removed or replaced has to be made again.
-        if spec.source.registry == "pypi" and not (directory / "bin" / "python").exists():
-            return None
-        return manifest
+        return self._installer.installed(spec)
 
     async def uninstall(self, spec: ServiceSpec) -> bool:
         """Remove the package of a service; False when it was not installed.
@@ -138,62 +97,43 @@ class PackageResolver:
         Raises:
             InstallError: it can't be removed.
         """
-        if not isinstance(spec.source, PackageSource):
-            return False
-        target = self._directory(spec.source)
-        if not target.exists():
-            return False
-        try:
-            async with exclusive(self._lock_path(spec.source), _silently):
-                return await remove(target)
-        except OSError as error:
-            raise InstallError(f"{pin_text(spec.source)} can't be removed: {error}.") from error
+        return await self._installer.uninstall(spec)
 
-    async def _install(self, spec: ServiceSpec, source: PackageSource, steps: Steps) -> Manifest:
-        install = npm.install_npm if source.registry == "npm" else pypi.install_pypi
-        locked = self._lock.for_spec(spec)
-        target = self._directory(source)
-        log = self._packages_dir / ".logs" / f"{target.name}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_bytes(b"")
-        environ = {key: value for key, value in self._environ.items() if key not in _DROPPED} | _QUIET
-        async with replacing(target) as scratch:
-            integrity = locked.integrity if locked else ""
-            manifest = await install(Installation(source, scratch, target, integrity, environ, log, steps))
-            choose_entry(source, manifest)
-            write_manifest(scratch, manifest)
-        await steps.finish()
-        return manifest
-
-    def _package_argv(self, source: PackageSource, manifest: Manifest) -> tuple[str, ...]:
-        directory = self._directory(source)
+    async def _package_command(self, source: PackageSource, manifest: Manifest) -> Command:
+        directory = self._installer.directory(source)
         entry = choose_entry(source, manifest)
         path = str(directory / entry.path)
         match entry.interpreter:
             case "python":
-                return (str(directory / "bin" / "python"), path)
+                python = str(directory / pypi.PYTHON)
+                return Command((python, path), python_entry=entry.function, environment=str(directory))
             case "node":
-                node = shutil.which("node", path=self._environ.get("PATH"))
-                if node is None:
-                    raise ServiceUnavailable("node is not installed.", "Install Node.js 20 or newer.")
-                return (node, path)
+                node = await anyio.to_thread.run_sync(self._node)
+                return Command((node, path), node_environment(await self._version(node), directory / CACHE))
             case "none":
-                return (path,)
+                return Command((path,))
 
-    def _program_argv(self, name: str, source: CommandSource) -> tuple[str, ...]:
+    def _node(self) -> str:
+        node = shutil.which("node", path=self._environ.get("PATH"))
+        if node is None:
+            raise ServiceUnavailable("node is not installed.", "Install Node.js 20 or newer.")
+        return node
+
+    async def _version(self, node: str) -> tuple[int, ...]:
+        """The version of node, asked once for each executable."""
+        key = node, (await anyio.Path(node).stat()).st_mtime_ns
+        if key not in self._node_versions:
+            self._node_versions[key] = await node_version(node, self._environ)
+        return self._node_versions[key]
+
+    def _program(self, name: str, source: CommandSource) -> Command:
         program = shutil.which(source.argv[0], path=self._environ.get("PATH"))
         if program is None:
             raise ServiceUnavailable(
                 f"{name} can't run here: there is no program {source.argv[0]!r}.",
                 "Install it, or correct `command:` in services.yml.",
             )
-        return (program, *source.argv[1:])
-
-    def _directory(self, source: PackageSource) -> Path:
-        return self._packages_dir / directory_name(source)
-
-    def _lock_path(self, source: PackageSource) -> Path:
-        return self._packages_dir / ".locks" / f"{directory_name(source)}.lock"
+        return Command((program, *source.argv[1:]))
 
 
 def _make_directories(spec: ServiceSpec) -> None:
@@ -205,7 +145,3 @@ def _make_directories(spec: ServiceSpec) -> None:
                 f"{spec.name} can't run here: its directory {directory} can't be made ({error}).",
                 "Make it, or name another one in services.yml.",
             ) from error
-
-
-async def _silently(waited_s: float) -> None:
-    """Nobody is told of a short wait."""

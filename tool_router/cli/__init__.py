@@ -14,6 +14,7 @@ from tool_router.cli import (
     listing,
     pins,
     serve,
+    services,
     status,
     targets,
 )
@@ -27,7 +28,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for module in (serve, calls, listing, status, doctor, pins, targets, feedback, evaluate, bench, install):
+COMMANDS = (
+    serve,
+    calls,
+    listing,
+    services,
+    status,
+    doctor,
+    pins,
+    targets,
+    feedback,
+    evaluate,
+    bench,
+    install,
+)
+
+for module in COMMANDS:
     module.register(app)
 
 __all__ = ["app"]

@@ -61,6 +61,11 @@ class Machine:
             lock = Lock({spec.name: LockedService(lock_pin(spec.source), integrity)})
         return PackageResolver(self.packages, lock, self.environ)
 
+    def resolver_locking(self, *locked: tuple[ServiceSpec, str]) -> PackageResolver:
+        """A resolver with a lock that holds the hashes of several services."""
+        entries = {spec.name: LockedService(lock_pin(spec.source), integrity) for spec, integrity in locked}
+        return PackageResolver(self.packages, Lock(entries), self.environ)
+
     def other_router(self) -> PackageResolver:
         """A second router on the same packages, with installer caches of its own."""
         environ = self.registry.environ(dict(os.environ), self.root / "other")
@@ -80,3 +85,12 @@ class Machine:
 @pytest.fixture
 def machine(registry: Registry, tmp_path: Path) -> Machine:
     return Machine(registry, tmp_path)
+
+
+def stub(directory: Path, name: str, words: str) -> Path:
+    """A program that does what `words` say to a shell."""
+    directory.mkdir(exist_ok=True)
+    path = directory / name
+    path.write_text(f"#!/bin/sh\n{words}\n")
+    path.chmod(0o755)
+    return path

@@ -10,7 +10,7 @@ import json
 import tarfile
 import threading
 import zipfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -77,9 +77,9 @@ def main():
 """
 
 
-def npm_archive(*, script: bool = False) -> bytes:
-    """The npm package's archive; with an install script that makes ``~/ran`` when `script` is set."""
-    package = {"name": NPM_NAME, "version": VERSION, "bin": {"pinned-server": "dist/server.js"}}
+def npm_archive(*, script: bool = False, name: str = NPM_NAME, version: str = VERSION) -> bytes:
+    """An npm package's archive; with an install script that makes ``~/ran`` when `script` is set."""
+    package = {"name": name, "version": version, "bin": {name.rpartition("/")[2]: "dist/server.js"}}
     if script:
         package["scripts"] = {
             "install": "node -e \"require('fs').writeFileSync(process.env.HOME + '/ran', '')\""
@@ -87,29 +87,39 @@ def npm_archive(*, script: bool = False) -> bytes:
     files = {"package/package.json": json.dumps(package), "package/dist/server.js": NODE_SERVER}
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w") as archive:
-        for name, text in files.items():
-            info = tarfile.TarInfo(name)
+        for path, text in files.items():
+            info = tarfile.TarInfo(path)
             info.size = len(text.encode())
             info.mode = 0o644
             archive.addfile(info, io.BytesIO(text.encode()))
     return gzip.compress(raw.getvalue(), mtime=0)
 
 
-def pypi_wheel() -> bytes:
-    """The Python package's wheel."""
-    info = f"pinned_server-{VERSION}.dist-info"
+def pypi_wheel(name: str = PYPI_NAME, version: str = VERSION, requires: Sequence[str] = ()) -> bytes:
+    """A Python package's wheel."""
+    module = name.replace("-", "_")
+    info = f"{module}-{version}.dist-info"
+    needs = "".join(f"Requires-Dist: {need}\n" for need in requires)
     files = {
-        "pinned_server/__init__.py": PYTHON_SERVER,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {PYPI_NAME}\nVersion: {VERSION}\n",
+        f"{module}/__init__.py": PYTHON_SERVER,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/entry_points.txt": "[console_scripts]\npinned-server = pinned_server:main\n",
+        f"{info}/entry_points.txt": f"[console_scripts]\n{name} = {module}:main\n",
     }
-    record = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
+    record = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
     raw = io.BytesIO()
     with zipfile.ZipFile(raw, "w") as archive:
-        for name, text in {**files, f"{info}/RECORD": record}.items():
-            archive.writestr(zipfile.ZipInfo(name), text)
+        for path, text in {**files, f"{info}/RECORD": record}.items():
+            archive.writestr(zipfile.ZipInfo(path), text)
     return raw.getvalue()
+
+
+def npm_file(name: str, version: str) -> str:
+    return f"{name.rpartition('/')[2]}-{version}.tgz"
+
+
+def wheel_file(name: str, version: str) -> str:
+    return f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
 
 
 def npm_integrity(archive: bytes) -> str:
@@ -125,6 +135,7 @@ class Registry:
     """A running registry.
 
     Attributes:
+        more_npm, more_pypi: further packages' archives, by name and version.
         requests: paths in the order they were asked for.
         archive_wanted: set when an archive is asked for.
         deliver: archives are delivered once this is set; set from the start.
@@ -134,6 +145,8 @@ class Registry:
     npm: bytes = field(default_factory=npm_archive)
     pypi: bytes = field(default_factory=pypi_wheel)
     npm_has_script: bool = False
+    more_npm: dict[tuple[str, str], bytes] = field(default_factory=dict[tuple[str, str], bytes])
+    more_pypi: dict[tuple[str, str], bytes] = field(default_factory=dict[tuple[str, str], bytes])
     requests: list[str] = field(default_factory=list[str])
     archive_wanted: threading.Event = field(default_factory=threading.Event)
     deliver: threading.Event = field(default_factory=threading.Event)
@@ -167,30 +180,50 @@ class Registry:
 
     def answer(self, path: str) -> tuple[str, bytes] | None:
         """Content type and body of a path; None when there is nothing."""
-        if path.lower() in (f"/npm/{NPM_NAME.replace('/', '%2f')}", f"/npm/{NPM_NAME}"):
-            return "application/json", json.dumps(self._npm_document()).encode()
-        if path == f"/simple/{PYPI_NAME}/":
-            wheel = f"pinned_server-{VERSION}-py3-none-any.whl"
-            digest = hashlib.sha256(self.pypi).hexdigest()
-            return "text/html", f'<html><a href="/{wheel}#sha256={digest}">{wheel}</a></html>'.encode()
-        if path.endswith((".tgz", ".whl")):
+        archives = {
+            **{f"/{npm_file(*key)}": archive for key, archive in self._npm_packages().items()},
+            **{f"/{wheel_file(*key)}": wheel for key, wheel in self._pypi_packages().items()},
+        }
+        if path in archives:
             self.archive_wanted.set()
             self.deliver.wait(60)
-            return "application/octet-stream", self.npm if path.endswith(".tgz") else self.pypi
+            return "application/octet-stream", archives[path]
+        kind, _, asked = path.strip("/").lower().replace("%2f", "/").partition("/")
+        if kind == "npm" and any(name == asked for name, _ in self._npm_packages()):
+            return "application/json", json.dumps(self._npm_document(asked)).encode()
+        wheels = [key for key in self._pypi_packages() if key[0] == asked]
+        if kind == "simple" and wheels:
+            links = "".join(self._link(*key) for key in wheels)
+            return "text/html", f"<html>{links}</html>".encode()
         return None
 
-    def _npm_document(self) -> object:
-        version = {
-            "name": NPM_NAME,
-            "version": VERSION,
-            "bin": {"pinned-server": "dist/server.js"},
-            "hasInstallScript": self.npm_has_script,
-            "dist": {
-                "tarball": f"http://127.0.0.1:{self.port}/pinned-server.tgz",
-                "integrity": npm_integrity(self.npm),
-            },
+    def _npm_packages(self) -> dict[tuple[str, str], bytes]:
+        return {(NPM_NAME, VERSION): self.npm, **self.more_npm}
+
+    def _pypi_packages(self) -> dict[tuple[str, str], bytes]:
+        return {(PYPI_NAME, VERSION): self.pypi, **self.more_pypi}
+
+    def _link(self, name: str, version: str) -> str:
+        file = wheel_file(name, version)
+        digest = hashlib.sha256(self._pypi_packages()[name, version]).hexdigest()
+        return f'<a href="/{file}#sha256={digest}">{file}</a>'
+
+    def _npm_document(self, asked: str) -> object:
+        versions = {
+            version: {
+                "name": name,
+                "version": version,
+                "bin": {name.rpartition("/")[2]: "dist/server.js"},
+                "hasInstallScript": self.npm_has_script,
+                "dist": {
+                    "tarball": f"http://127.0.0.1:{self.port}/{npm_file(name, version)}",
+                    "integrity": npm_integrity(archive),
+                },
+            }
+            for (name, version), archive in self._npm_packages().items()
+            if name == asked
         }
-        return {"name": NPM_NAME, "dist-tags": {"latest": VERSION}, "versions": {VERSION: version}}
+        return {"name": asked, "dist-tags": {"latest": max(versions)}, "versions": versions}
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -15,7 +16,7 @@ from mcp.types import TextContent
 
 from service_manager.errors import ServiceCrashed, ServiceStartFailed, ServiceUnavailable, UnknownService
 from service_manager.manager import ServiceManager
-from service_manager.model import Command, CommandSource, Progress, ServiceSpec, State
+from service_manager.model import Command, CommandSource, Progress, ServiceSpec, State, Tier
 
 pytestmark = pytest.mark.anyio
 
@@ -178,13 +179,28 @@ async def test_a_crash_during_a_request_is_told_at_once_and_the_next_call_starts
         assert manager.status()[0].starts == 2
 
 
-async def test_an_idle_service_is_stopped_and_started_again_by_the_next_call() -> None:
+async def test_an_idle_service_that_may_be_stopped_sleeps_so_and_the_next_call_starts_it_again() -> None:
+    sleepy = replace(spec(idle_timeout_s=0.1, min_sleep_time_s=0.0), stateless=True, sleep=Tier.RESPAWN)
+    manager = manager_of(sleepy)
+    async with manager.open():
+        pid = int(await ask(manager, "whoami"))
+        await until(lambda: manager.one("s").state is State.SLEEPING and manager.one("s").pid is None)
+        assert not alive(pid)
+        assert int(await ask(manager, "whoami")) != pid
+        wake = manager.one("s").sleeping.last_wake
+        assert wake is not None
+        assert wake.tier is Tier.RESPAWN
+        assert wake.resume_ms > 0
+        assert wake.replay_ms > 0
+
+
+async def test_an_idle_service_keeps_its_state_over_its_sleep() -> None:
     manager = manager_of(spec(idle_timeout_s=0.1, min_sleep_time_s=0.0))
     async with manager.open():
         pid = int(await ask(manager, "whoami"))
-        await until(lambda: manager.status()[0].state is State.STOPPED)
-        assert not alive(pid)
-        assert int(await ask(manager, "whoami")) != pid
+        await until(lambda: manager.one("s").sleeping.asleep is not None)
+        assert manager.one("s").state is State.SLEEPING
+        assert int(await ask(manager, "whoami")) == pid
 
 
 async def test_a_leased_service_is_not_stopped_for_being_idle() -> None:

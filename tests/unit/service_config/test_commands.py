@@ -1,4 +1,4 @@
-"""`service-manager list` and `validate`, and how every command tells errors."""
+"""`service-manager list`, `validate`, `outdated` and `probe`, and how every command tells errors."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ def services(tmp_path: Path) -> Path:
     return path
 
 
-def run(*arguments: str | Path, home: Path | None = None) -> Result:
-    environ = {"TOOL_ROUTER_HOME": str(home)} if home else {}
+def run(*arguments: str | Path, home: Path | None = None, **environ: str) -> Result:
+    if home:
+        environ["TOOL_ROUTER_HOME"] = str(home)
     return CliRunner().invoke(app, [str(argument) for argument in arguments], env=environ)
 
 
@@ -88,6 +89,87 @@ def test_a_wrong_file_is_told_line_by_line(services: Path) -> None:
         True,
         True,
     ]
+
+
+def test_wrong_limits_are_told_beside_wrong_services(services: Path) -> None:
+    limits = services.with_name("limits.yml")
+    limits.write_text("system:\n  max_concurent: 3\n")
+    services.write_text("services:\n  a: {npm: a}\n")
+    told = run("validate", "--file", services, "--limits", limits)
+    machine = run("validate", "--file", services, TOOL_ROUTER_LIMITS=str(limits))
+
+    assert (told.exit_code, told.stdout) == (2, "")
+    assert f"{services}:2: " in told.stderr
+    assert f"{limits}:2: " in told.stderr
+    assert "Did you mean `max_concurrent`?" in told.stderr
+    assert machine.stderr == told.stderr
+
+
+def test_what_contradicts_itself_is_wrong_and_what_is_odd_a_warning(services: Path) -> None:
+    limits = services.with_name("limits.yml")
+    limits.write_text("system:\n  start_wait: 3s\n  max_concurrent: 1\n")
+    services.write_text(
+        "services:\n"
+        "  a: {command: a, priority: critical}\n"
+        "  b: {command: b, priority: critical}\n"
+        "  c:\n    command: c\n    args: ['{port}']\n"
+    )
+    told = run("validate", "--file", services, "--limits", limits)
+    data = json.loads(run("validate", "--file", services, "--limits", limits, "--json").stdout)
+
+    assert told.exit_code == 2
+    assert f"service-manager: {limits}:3: 2 services never sleep" in told.stderr
+    assert f"service-manager: warning: {services}:6: no port" in told.stderr
+    assert not data["valid"]
+    assert [problem.startswith(f"{limits}:3: ") for problem in data["problems"]] == [True]
+    assert [warning.startswith(f"{services}:6: ") for warning in data["warnings"]] == [True]
+    limits.write_text("system:\n  max_concurrent: 2\n")
+    right = run("validate", "--file", services, "--limits", limits)
+    assert right.exit_code == 0
+    assert "warning: " in right.stderr
+
+
+def test_what_is_shipped_is_right(tmp_path: Path) -> None:
+    told = run("validate", "--json", home=tmp_path)
+
+    data = json.loads(told.stdout)
+    assert (told.exit_code, data["valid"], data["warnings"], data["unlocked"]) == (0, True, [], [])
+
+
+def test_validating_tells_of_a_damaged_lock_and_of_the_rest(services: Path) -> None:
+    services.with_name("services.lock.json").write_text("{")
+    services.write_text("services:\n  a: {npm: a}\n")
+    told = run("validate", "--file", services)
+
+    assert told.exit_code == 2
+    assert "services.lock.json" in told.stderr
+    assert f"{services}:2: " in told.stderr
+
+
+def test_what_the_registry_does_not_tell_is_told_for_its_service(services: Path) -> None:
+    told = run("outdated", "--file", services, PATH=str(services.parent))
+    machine = run("outdated", "--file", services, "--json", PATH=str(services.parent))
+
+    assert told.exit_code == machine.exit_code == 1
+    assert "unlocked: npm is not on PATH." in told.stderr
+    (row,) = json.loads(machine.stdout)["services"]
+    assert (row["name"], row["pinned"], row["latest"], row["newer"]) == ("unlocked", "1.0.0", "", False)
+
+
+def test_services_that_are_no_packages_are_not_asked_about(services: Path) -> None:
+    told = run("outdated", "tool", "remote", "--file", services, "--json")
+
+    assert (told.exit_code, json.loads(told.stdout)["services"]) == (0, [])
+
+
+def test_what_the_machine_can_do_is_told_with_what_it_lacks() -> None:
+    told, data = run("probe"), json.loads(run("probe", "--json").stdout)
+
+    assert told.exit_code == 0
+    assert data["platform"] == sys.platform
+    assert {"warm", "respawn"} <= set(data["tiers"])
+    assert ", ".join(data["tiers"]) in told.stdout
+    assert data["missing_capability"] in told.stdout
 
 
 @pytest.mark.parametrize(

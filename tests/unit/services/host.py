@@ -24,11 +24,10 @@ from mcp.types import (
     TextContent,
 )
 
-from service_manager.drivers.awake import AlwaysAwake
 from service_manager.drivers.protocol import Sleeper
-from service_manager.errors import InstallError, ServiceStartFailed
+from service_manager.errors import InstallError, ServiceStartFailed, SleepFailed
 from service_manager.journal import Journal
-from service_manager.model import Command, Progress, ServiceSpec
+from service_manager.model import Command, Progress, ServiceSpec, Tier
 from service_manager.resources import Limits, MemoryUse, ResourceUse
 
 
@@ -42,22 +41,56 @@ class Start(Enum):
     NEVER_ANSWERS = auto()
 
 
-async def _call(context: ServerRequestContext[Any], params: CallToolRequestParams) -> CallToolResult:
-    return CallToolResult(content=[TextContent(text=f"{params.name} done")])
+class Bed:
+    """Freezes one process; see `service_manager.drivers.protocol.Sleeper`.
 
+    Attributes:
+        asleep: it is frozen.
+        fails: the next fall into sleep ("sleep") or the next wake ("wake") fails.
+    """
 
-async def _list(context: ServerRequestContext[Any], params: PaginatedRequestParams | None) -> ListToolsResult:
-    return ListToolsResult(tools=[])
+    def __init__(self, tiers: tuple[Tier, ...], sleep_s: float, wake_s: float) -> None:
+        self.tiers = tiers
+        self.missing = ""
+        self.asleep = False
+        self.fails = ""
+        self._sleep_s = sleep_s
+        self._wake_s = wake_s
+
+    async def sleep(self, tier: Tier) -> None:
+        if self.fails == "sleep":
+            self.fails = ""
+            raise SleepFailed("It is restless.")
+        self.asleep = True
+        # Frozen at once; what follows is paging out.
+        await anyio.sleep(self._sleep_s)
+
+    async def wake(self) -> None:
+        if self.fails == "wake":
+            self.fails = ""
+            raise SleepFailed("It can't be woken.")
+        await anyio.sleep(self._wake_s)
+        self.asleep = False
+
+    async def memory(self) -> MemoryUse:
+        return MemoryUse(20 if self.asleep else 100)
 
 
 class Process:
-    """One process; see `service_manager.drivers.protocol.Running`."""
+    """One process; see `service_manager.drivers.protocol.Running`.
 
-    def __init__(self, name: str, pid: int) -> None:
+    Attributes:
+        bed: how it sleeps.
+        disturbed: requests it was asked while it was frozen.
+    """
+
+    def __init__(self, name: str, pid: int, bed: Bed) -> None:
         self.name = name
         self.pid: int | None = pid
         self.transport: Transport = self._streams()
-        self.sleeper: Sleeper = AlwaysAwake()
+        self.bed = bed
+        self.sleeper: Sleeper = bed
+        self.disturbed: list[str] = []
         self.enforced: Mapping[str, str] = {}
         self._code: int | None = None
         self._ended = anyio.Event()
@@ -102,12 +135,26 @@ class Process:
                 elif start is Start.NEVER_ANSWERS:
                     await anyio.sleep_forever()
                 else:
-                    server = Server("fake", on_call_tool=_call, on_list_tools=_list)
+                    server = Server("fake", on_call_tool=self._call, on_list_tools=self._list)
                     await server.run(read, write, server.create_initialization_options())
             await read.aclose()
             await write.aclose()
             # The client's ends stay open until the driver lets go of it.
             await anyio.sleep_forever()
+
+    async def _call(
+        self, context: ServerRequestContext[Any], params: CallToolRequestParams
+    ) -> CallToolResult:
+        if self.bed.asleep:
+            self.disturbed.append(params.name)
+        return CallToolResult(content=[TextContent(text=f"{params.name} done")])
+
+    async def _list(
+        self, context: ServerRequestContext[Any], params: PaginatedRequestParams | None
+    ) -> ListToolsResult:
+        if self.bed.asleep:
+            self.disturbed.append("tools/list")
+        return ListToolsResult(tools=[])
 
     @asynccontextmanager
     async def _streams(self) -> AsyncGenerator[TransportStreams]:
@@ -125,9 +172,22 @@ class Host:
         live: the processes there are.
         twice: services that were started while a process of theirs was there.
         on_end: told of a process that is ended by the driver rather than by itself.
+        disturbed: requests that frozen processes were asked.
+        sleep_s, wake_s: how long falling asleep and waking take; services that can sleep are in `sleepers`.
     """
 
-    def __init__(self, stop_s: float, on_end: Callable[[Process], None]) -> None:
+    def __init__(
+        self,
+        stop_s: float,
+        on_end: Callable[[Process], None],
+        sleepers: frozenset[str] = frozenset(),
+        sleep_s: float = 0.0,
+        wake_s: float = 0.0,
+    ) -> None:
+        self.sleepers = sleepers
+        self.sleep_s = sleep_s
+        self.wake_s = wake_s
+        self.disturbed: list[str] = []
         self.plan: dict[str, Start] = {}
         self.stop_s = stop_s
         self.installing: dict[str, anyio.Event] = {}
@@ -154,7 +214,9 @@ class Host:
             raise ServiceStartFailed(f"{spec.name} can't be started: no such program.")
         if spec.name in self.live:
             self.twice.append(spec.name)
-        process = self.live[spec.name] = Process(spec.name, next(self._pids))
+        tiers = (Tier.FROZEN,) if spec.name in self.sleepers else ()
+        bed = Bed(tiers, self.sleep_s, self.wake_s)
+        process = self.live[spec.name] = Process(spec.name, next(self._pids), bed)
         try:
             async with anyio.create_task_group() as tasks:
                 await tasks.start(process.live, start)
@@ -168,4 +230,5 @@ class Host:
                         process.die(-15)
                     tasks.cancel_scope.cancel()
         finally:
+            self.disturbed += process.disturbed
             del self.live[spec.name]

@@ -7,6 +7,7 @@ and moves only when a rule moves it, from one deadline to the next.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +16,7 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from service_manager.errors import SleepFailed
 from service_manager.manager import ServiceManager
 from service_manager.model import TRANSITIONS, CommandSource, Priority, ServiceSpec, State, Transition
 from tests.unit.services.callers import Caller, Stage
@@ -27,6 +29,8 @@ PATIENCE = {Priority.HIGH: 2.0, Priority.NORMAL: 1.0, Priority.LOW: 0.5}
 LONG_S = 2000.0
 """Longer than every timeout and backoff here."""
 
+UNDER_WAY = (State.STARTING, State.STOPPING, State.WAKING)
+
 TIMES = st.sampled_from([0.0, 1.0, 4.0, 10.0])
 """Everything is drawn from the same few times, so that things happen at the same moment."""
 
@@ -36,20 +40,25 @@ class Record:
     """What an observer wrote down of one service.
 
     Attributes:
-        started_at: when it last ran.
+        started_at: when it last began to run or woke.
         left_at: when its last lease ended.
-        excused: somebody stopped it, it broke, or its process died: then it may end at any time.
+        sleeps: it is able to sleep.
+        excused: somebody stopped it or sent it to sleep, it broke, or its process died: then it may end or
+            sleep at any time.
+        broken: it was stopped, it broke, or its process died.
     """
 
     spec: ServiceSpec
+    sleeps: bool
     state: State = State.STOPPED
     started_at: float = 0.0
     left_at: float = 0.0
     excused: bool = False
+    broken: bool = False
 
     def due(self) -> float | None:
-        """When it is to be stopped if nobody comes; None for never."""
-        if self.spec.priority is Priority.CRITICAL:
+        """When it is to sleep if nobody comes; None for never."""
+        if self.spec.priority is Priority.CRITICAL or not self.sleeps:
             return None
         idle_s = self.spec.idle_timeout_s * PATIENCE[self.spec.priority]
         return max(max(self.started_at, self.left_at) + idle_s, self.started_at + self.spec.min_sleep_time_s)
@@ -59,9 +68,26 @@ class Lifecycle(RuleBasedStateMachine):
     """Two services, any number of callers."""
 
     @initialize(
-        idle_s=TIMES, least_s=TIMES, stop_s=st.sampled_from([0.0, 1.0]), priority=st.sampled_from(Priority)
+        idle_s=TIMES,
+        least_s=TIMES,
+        stop_s=st.sampled_from([0.0, 1.0]),
+        priority=st.sampled_from(Priority),
+        stateless=st.booleans(),
+        sleepers=st.frozensets(st.sampled_from(SERVICES)),
+        sleep_s=st.sampled_from([0.0, 0.5]),
+        wake_s=st.sampled_from([0.0, 0.04]),
     )
-    def open(self, idle_s: float, least_s: float, stop_s: float, priority: Priority) -> None:
+    def open(
+        self,
+        idle_s: float,
+        least_s: float,
+        stop_s: float,
+        priority: Priority,
+        stateless: bool,
+        sleepers: frozenset[str],
+        sleep_s: float,
+        wake_s: float,
+    ) -> None:
         self.wrong: list[str] = []
         self.callers: list[Caller] = []
         self.stopping: list[str] = []
@@ -72,16 +98,17 @@ class Lifecycle(RuleBasedStateMachine):
                 name,
                 CommandSource((name,)),
                 priority=level,
+                stateless=stateless,
                 idle_timeout_s=idle_s,
                 min_sleep_time_s=least_s,
                 start_timeout_s=START_S,
             )
             for name, level in zip(SERVICES, (priority, Priority.NORMAL), strict=True)
         ]
-        self.records = {spec.name: Record(spec) for spec in specs}
-        self.host = Host(stop_s, self.ended_by_the_driver)
+        self.records = {spec.name: Record(spec, stateless or spec.name in sleepers) for spec in specs}
+        self.host = Host(stop_s, self.ended_by_the_driver, sleepers, sleep_s, wake_s)
         self.manager = ServiceManager(
-            specs, self.host, {}, driver=self.host, clock=self.time.now, observe=self.changed
+            specs, self.host, {}, driver=self.host, clock=self.time.now, observe=self.changed, governed=False
         )
         self.time.start(self.hold_open)
         self.act(lambda: None)
@@ -107,24 +134,31 @@ class Lifecycle(RuleBasedStateMachine):
         if (change.before, change.after) not in TRANSITIONS or change.before is not record.state:
             self.wrong.append(f"{record.state}: {change}")
         record.state = change.after
-        if change.after is State.STARTING:
-            record.excused = False
+        if change.after is State.STARTING or (
+            change.after is State.WAKING and not self.alive(change.service)
+        ):
+            record.excused = record.broken = False
         if change.after is State.RUNNING:
             record.started_at = change.at
-        if change.after is not State.STOPPING or record.excused or not self.open_now:
+        if change.after not in (State.STOPPING, State.SLEEPING) or change.before is not State.RUNNING:
+            return
+        if record.excused or not self.open_now:
             return
         due = record.due()
         if due is None or change.at < due:
-            self.wrong.append(f"stopped at {change.at}, due at {due}")
+            self.wrong.append(f"{change.after} at {change.at}, due at {due}")
         if self.leases(change.service):
-            self.wrong.append(f"stopped while {self.leases(change.service)} held it")
+            self.wrong.append(f"{change.after} while {self.leases(change.service)} held it")
+
+    def alive(self, service: str) -> bool:
+        return service in self.host.live
 
     def holds(self, caller: Caller) -> None:
         record = self.records[caller.service]
         if not record.excused and record.state is not State.RUNNING:
             self.wrong.append(f"a session of a service that is {record.state}")
         # It has hung up, and nobody has noticed yet.
-        caller.lost = record.excused
+        caller.lost = record.broken
 
     def ended_by_the_driver(self, process: Process) -> None:
         record = self.records[process.name]
@@ -146,7 +180,7 @@ class Lifecycle(RuleBasedStateMachine):
         return there[number % len(there)]
 
     def excuse(self, service: str) -> None:
-        self.records[service].excused = True
+        self.records[service].excused = self.records[service].broken = True
         for caller in self.callers:
             caller.lost |= caller.service == service and caller.stage is Stage.HOLDING
 
@@ -190,6 +224,15 @@ class Lifecycle(RuleBasedStateMachine):
         assert len(caller.answers) == asked + 1
         assert caller.answers[-1] == ("ServiceCrashed" if caller.lost else "ok")
 
+    @rule(service=st.sampled_from(SERVICES), seconds=st.sampled_from([0.0, 4.0, 10.0, 30.0]))
+    def use_and_leave_alone(self, service: str, seconds: float) -> None:
+        self.call(service, 0.0, 1)
+        caller = self.callers[-1]
+        self.time.call(partial(self.time.pass_time, 1.0))
+        if caller.stage is Stage.HOLDING:
+            self.act(caller.let_go)
+        self.time.call(partial(self.time.pass_time, seconds))
+
     @rule(service=st.sampled_from(SERVICES), start=st.sampled_from(Start))
     def plan(self, service: str, start: Start) -> None:
         self.host.plan[service] = start
@@ -224,6 +267,30 @@ class Lifecycle(RuleBasedStateMachine):
 
         self.act(begin)
 
+    @rule(service=st.sampled_from(SERVICES))
+    def send_to_sleep(self, service: str) -> None:
+        async def sent() -> None:
+            with suppress(SleepFailed):
+                await self.manager.sleep(service)
+
+        def begin() -> None:
+            if not self.leases(service):
+                self.records[service].excused = True
+            self.tasks.start_soon(sent)
+
+        self.act(begin)
+
+    @rule(service=st.sampled_from(SERVICES))
+    def expect(self, service: str) -> None:
+        self.act(partial(self.manager.expect, [service]))
+
+    @precondition(lambda self: self.host.live)
+    @rule(number=st.integers(0, 9), what=st.sampled_from(["sleep", "wake"]))
+    def make_sleep_hard(self, number: int, what: str) -> None:
+        process = [*self.host.live.values()][number % len(self.host.live)]
+        process.bed.fails = what
+        self.records[process.name].excused = True
+
     @rule(seconds=st.sampled_from([0.5, 1.0, 4.0, 10.0, 30.0]))
     def wait(self, seconds: float) -> None:
         self.time.call(partial(self.time.pass_time, seconds))
@@ -237,6 +304,8 @@ class Lifecycle(RuleBasedStateMachine):
     def nothing_was_seen_going_wrong(self) -> None:
         assert not self.wrong, self.wrong
         assert not self.host.twice
+        assert not self.host.disturbed
+        assert not any(process.disturbed for process in self.host.live.values())
 
     @invariant()
     def a_service_is_what_its_status_says(self) -> None:
@@ -246,20 +315,24 @@ class Lifecycle(RuleBasedStateMachine):
             assert status.state is record.state
             assert status.leases == self.leases(status.name)
             assert status.pid == (process.pid if process else None)
-            assert process is None or status.state in (State.STARTING, State.RUNNING, State.STOPPING)
+            assert process is None or status.state not in (State.STOPPED, State.FAILED)
+            assert process is None or not process.bed.asleep or status.state is not State.RUNNING
 
     @invariant()
     def who_waits_waits_for_something_under_way(self) -> None:
         for caller in self.callers:
             if caller.stage is Stage.ASKING:
-                assert self.records[caller.service].state in (State.STARTING, State.STOPPING)
+                assert self.records[caller.service].state in UNDER_WAY
         for service in self.stopping:
-            assert self.records[service].state is State.STOPPING
+            # A wake under way is not broken off: it takes no time worth mentioning.
+            assert self.records[service].state in (State.STOPPING, State.WAKING)
 
     @invariant()
-    def an_idle_service_is_stopped_in_time(self) -> None:
+    def an_idle_service_falls_asleep_in_time(self) -> None:
         for name, record in self.records.items():
             due = record.due()
+            if record.excused:
+                continue
             if record.state is State.RUNNING and due is not None and not self.leases(name):
                 assert self.time.now() < due
 
@@ -290,5 +363,5 @@ class Lifecycle(RuleBasedStateMachine):
 
 TestLifecycle = Lifecycle.TestCase
 TestLifecycle.settings = settings(
-    max_examples=100, stateful_step_count=30, deadline=None, report_multiple_bugs=False
+    max_examples=150, stateful_step_count=30, deadline=None, report_multiple_bugs=False
 )

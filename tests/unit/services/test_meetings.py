@@ -26,7 +26,7 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 
 def manager_of(host: Host) -> ServiceManager:
     spec = ServiceSpec("s", CommandSource(("s",)), idle_timeout_s=IDLE_S, min_sleep_time_s=0.0)
-    return ServiceManager([spec], host, {}, driver=host, clock=trio.current_time)
+    return ServiceManager([spec], host, {}, driver=host, clock=trio.current_time, governed=False)
 
 
 @pytest.mark.parametrize("number", range(10))

@@ -1,0 +1,1 @@
+"""The daemon: services over HTTP, for several routers and gateways at once."""

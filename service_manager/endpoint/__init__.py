@@ -1,0 +1,1 @@
+"""One MCP endpoint per service that answers whether or not the service runs."""

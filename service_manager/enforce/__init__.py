@@ -1,0 +1,1 @@
+"""Holding services to their limits: control groups, resource limits of processes, and watching."""

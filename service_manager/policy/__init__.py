@@ -1,0 +1,1 @@
+"""What is started, slept and stopped, and when: pure functions of values and a clock."""

@@ -1,0 +1,63 @@
+"""Which pages stay in memory: those that came back, as far as there is room, the newest first."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service_manager.linux.hotset import GENERATIONS, HOT_SHARE, HotSet
+from service_manager.linux.ranges import Ranges, minus, size, union
+
+
+def learned(total: int, *presents: Ranges) -> HotSet:
+    hot = HotSet().seen(total)
+    for present in presents:
+        hot = hot.learn(present)
+    return hot
+
+
+def test_what_came_back_is_kept() -> None:
+    assert learned(1000, ((10, 20), (40, 50))).ranges == ((10, 20), (40, 50))
+
+
+def test_what_was_kept_and_is_not_in_memory_any_more_is_forgotten() -> None:
+    assert learned(1000, ((10, 20), (40, 50)), ((10, 20),)).ranges == ((10, 20),)
+
+
+def test_the_newest_stay_when_there_is_no_room_for_all() -> None:
+    hot = learned(100, ((0, 30),), ((0, 60),))
+    assert hot.ranges == ((0, 5), (30, 60))
+
+
+def test_a_wake_that_needed_nothing_new_forgets_nothing() -> None:
+    assert learned(1000, ((10, 20),), *[((10, 20),)] * 20).ranges == ((10, 20),)
+
+
+def test_wakes_that_needed_nothing_make_nothing_older() -> None:
+    hot = learned(100, ((0, 20),), ((0, 30),), *[((0, 30),)] * (2 * GENERATIONS), ((0, 30), (50, 60)))
+    assert hot.ranges == ((0, 15), (20, 30), (50, 60))
+
+
+def test_what_is_too_old_to_be_told_apart_goes_first() -> None:
+    hot = learned(100, *[((0, 4 * cycle),) for cycle in range(1, GENERATIONS + 3)])
+    assert size(hot.ranges) == 35
+    assert not minus(((3 * 4, 10 * 4),), hot.ranges)
+
+
+def test_the_room_is_a_share_of_the_most_the_process_ever_had() -> None:
+    hot = HotSet().seen(1000).seen(100).learn(((0, 900),))
+    assert size(hot.ranges) == int(1000 * HOT_SHARE)
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 90), st.integers(1, 30)), max_size=4), max_size=12))
+def test_it_never_holds_too_much_nor_anything_twice_nor_what_is_not_there(
+    cycles: list[list[tuple[int, int]]],
+) -> None:
+    hot = HotSet().seen(120)
+    for cycle in cycles:
+        present = union((start, start + length) for start, length in cycle)
+        hot = hot.learn(present)
+        assert size(hot.ranges) <= 120 * HOT_SHARE
+        assert size(hot.ranges) == sum(map(size, hot.generations))
+        assert len(hot.generations) <= GENERATIONS
+        assert not minus(hot.ranges, present)
