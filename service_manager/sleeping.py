@@ -90,7 +90,7 @@ class Sleeping:
         Raises:
             SleepFailed: it is awake still.
         """
-        self._awake = await running.sleeper.memory()
+        self._awake = _larger(self._awake, await running.sleeper.memory())
         await self._calibrate(running, session)
         choice = self._choice = self.choose(running, told=told)
         if choice.tier is Tier.RESPAWN:
@@ -132,6 +132,7 @@ class Sleeping:
             Tier.RESPAWN, resume_s * 1000, replay_s * 1000, target_ms=self._target_ms, first_call_ms=None
         )
         self._start = record
+        self._awake = None
         self._unanswered = False
         if waking:
             self._woke(record)
@@ -254,3 +255,8 @@ class Sleeping:
         if demoted := self._ladder.woke(record, self._clock()):
             self._log.warning("service_tier_left", reason=demoted)
             self._choice = Choice(self._choice.tier, demoted)
+
+
+def _larger(known: MemoryUse | None, now: MemoryUse) -> MemoryUse:
+    """What it takes when all of it is in memory: after a wake, what was not touched is in swap still."""
+    return now if known is None or now.held > known.held else known

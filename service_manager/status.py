@@ -41,7 +41,7 @@ class SleepStatus:
     Attributes:
         tier: the tier it sleeps in.
         reason: why this one, one sentence.
-        awake: its memory when it last fell asleep; None before that.
+        awake: its memory when all of it was there, the most of this life; None before its first sleep.
         asleep: its memory once asleep; None before that.
         last_wake: the last wake.
         wake_p50_ms, wake_p95_ms: over the last wakes of this tier; None before the first.

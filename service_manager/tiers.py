@@ -61,7 +61,7 @@ class Calibration:
         """Whether it wakes in time, as far as one knows.
 
         Of few wakes the slow ones may be the machine's; a tier that does not wake in time is barred by its
-        `Ladder` after `MISSES` in a row, and tried again later, which a tier that is never chosen would not be.
+        `Ladder` after `MISSES` in a row, and tried again later, which one never chosen would not be.
         """
         return self.wakes < JUDGED or self.p95_ms <= target_ms
 
@@ -109,9 +109,8 @@ def usual(tiers: Sequence[Tier], priority: Priority, swap: SwapKind) -> Tier:
     On zram all pages come back fast. From a disk they don't, and a critical service does not wait for zram
     either: then the pages a wake needs stay.
     """
-    deep = swap is SwapKind.ZRAM and priority is not Priority.CRITICAL
-    order = (Tier.PAGED_FULL, Tier.PAGED_HOT) if deep else (Tier.PAGED_HOT,)
-    return next((tier for tier in (*order, Tier.RESPAWN, Tier.FROZEN) if tier in tiers), Tier.WARM)
+    order = (Tier.PAGED_FULL, Tier.PAGED_HOT, Tier.RESPAWN, Tier.FROZEN)
+    return next((tier for tier in order if tier in _open(tiers, priority, swap, ())), Tier.WARM)
 
 
 def choose(
@@ -139,7 +138,7 @@ def choose(
     """
     if fixed is not None:
         return _fixed(tiers, fixed, missing)
-    open_tiers = [tier for tier in tiers if tier not in barred and tier not in (Tier.WARM, Tier.CHECKPOINT)]
+    open_tiers = _open(tiers, priority, swap, barred)
     if not open_tiers:
         why = "every deeper tier missed its wake target" if barred else "it can't sleep here"
         return Choice(Tier.WARM, f"It stays awake: {why}.")
@@ -171,7 +170,7 @@ def unmeasured(
 ) -> tuple[Tier, ...]:
     """What is worth measuring, the usual tier first, then the deeper ones: none wakes faster than frozen."""
     known = {found.tier for found in calibrations}
-    open_tiers = [tier for tier in tiers if tier not in barred and tier not in (Tier.WARM, Tier.CHECKPOINT)]
+    open_tiers = _open(tiers, priority, swap, barred)
     first = usual(open_tiers, priority, swap)
     ordered = sorted(open_tiers, key=lambda tier: (tier is not first, DEPTH[tier]))
     return tuple(tier for tier in ordered if tier not in known and tier is not Tier.FROZEN)
@@ -259,6 +258,18 @@ class Ladder:
         self._window.pop(tier, None)
         self._late.pop(tier, None)
         return f"{tier} is left for a lighter tier: {why}. It is tried again in {wait_s / 60:.0f} min."
+
+
+def _open(tiers: Sequence[Tier], priority: Priority, swap: SwapKind, barred: Collection[Tier]) -> list[Tier]:
+    """The tiers that may be chosen: those that did not fail, and come back fast enough to be tried at all.
+
+    All pages from a disk took 145 to 247 ms (SLEEP.md), nearly all of what a normal service may take, so that
+    a busy disk makes every wake a late one; and a critical service has no time for all pages even from zram.
+    """
+    closed = {Tier.WARM, Tier.CHECKPOINT, *barred}
+    if swap is not SwapKind.ZRAM or priority is Priority.CRITICAL:
+        closed.add(Tier.PAGED_FULL)
+    return [tier for tier in tiers if tier not in closed]
 
 
 def _fixed(tiers: Sequence[Tier], fixed: Tier, missing: str) -> Choice:

@@ -124,6 +124,7 @@ async def open_app(
             warmer,
             wishes=Wishes(settings.balance),
             ratings=ratings,
+            expect=None if services is None else services.expect,
         )
         yield AppContext(
             settings,

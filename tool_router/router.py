@@ -56,6 +56,10 @@ STALE_FOR_NAME_S = 10.0
 """A younger catalog is not read again for an unknown name: a confused caller must not flood a gateway."""
 
 
+EXPECTED = 2
+"""The services of so many first candidates are woken while the router still decides."""
+
+
 def _local_time() -> datetime:
     return datetime.now(UTC).astimezone()
 
@@ -73,6 +77,8 @@ class Router:
         warmer: is told when requests come and go; None where nothing is warmed.
         wishes: what a call wishes of its target; None lets every call be content with any.
         ratings: is told which target answered; None where nothing is rated.
+        expect: is told which services are likely to be called, so that those that sleep wake meanwhile; None
+            where none can sleep.
         clock: monotonic seconds.
         now: the person's wall clock, which "tomorrow" is read by.
     """
@@ -88,6 +94,7 @@ class Router:
         warmer: Warmer | None = None,
         wishes: Wishes | None = None,
         ratings: Ratings | None = None,
+        expect: Callable[[Sequence[str]], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = _local_time,
     ) -> None:
@@ -100,6 +107,7 @@ class Router:
         self._warmer = warmer
         self._wishes = wishes
         self._ratings = ratings
+        self._expect = expect
         self._clock = clock
         self._now = now
         policy = settings.policy
@@ -130,6 +138,7 @@ class Router:
                 if request.tool is not None:
                     ranking = None
                     tool = await self._named(snapshot, request.tool)
+                    self._wake_ahead([tool.server])
                     decision = await self._decide(request, tool, ms)
                 else:
                     selection = await self._selector.rank(
@@ -137,6 +146,7 @@ class Router:
                     )
                     ranking, view = selection.ranking, selection.view
                     ms["rank"] = ranking.elapsed_ms
+                    self._wake_ahead([found.tool.server for found in ranking.candidates[:EXPECTED]])
                     decision = await self._decide_ranked(request, ranking, snapshot.flagged, ms)
         except TimeoutError:
             budget = self._settings.request.budget_s
@@ -155,6 +165,11 @@ class Router:
             spent_s=self._clock() - started,
             ms=ms,
         )
+
+    def _wake_ahead(self, services: Sequence[str]) -> None:
+        """Wake services while it is still being decided which of their tools is called, if any."""
+        if self._expect is not None:
+            self._expect(list(dict.fromkeys(services)))
 
     async def execute(self, plan: Plan, progress: Progress, *, agreed: bool | None = None) -> CallToolResult:
         """Carry a plan out: call the tool, or answer why it was not called.

@@ -13,6 +13,7 @@ import typer
 from service_manager.cli.common import FAILED, AsJson, File, print_json, tell, told
 from service_manager.cli.daemon import no_daemon, read_services, start_hint, with_daemon
 from service_manager.cli.text import percent, rate, size, table
+from service_manager.errors import DaemonError
 
 if TYPE_CHECKING:
     from service_manager.daemon.client import DaemonClient
@@ -66,8 +67,18 @@ def top(
 
 
 async def _usage(client: DaemonClient) -> Json:
-    """What the daemon's monitor knows."""
-    return await client.usage()
+    """What the daemon's monitor knows.
+
+    Raises:
+        DaemonError: it has no monitor.
+    """
+    usage = await client.usage()
+    if "machine" not in usage or "interval_s" not in usage:
+        raise DaemonError(
+            "The daemon does not watch what its services use; it is of another version.",
+            "Run `service-manager shutdown`; the next one does.",
+        )
+    return usage
 
 
 def _rated(usage: Json) -> bool:

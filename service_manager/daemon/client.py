@@ -90,7 +90,7 @@ class DaemonClient:
         return await self._ask("GET", "/health")
 
     async def reload(self) -> dict[str, Any]:
-        """Have services.yml read again; what became of it: ``added``, ``removed``, ``restarted``."""
+        """Have services.yml read again; what became of it: ``added``, ``changed``, ``removed``."""
         return await self._ask("POST", "/reload", within_s=None)
 
     async def shutdown(self) -> None:

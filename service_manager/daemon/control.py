@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -25,6 +25,7 @@ from service_manager.errors import (
     SleepFailed,
     UnknownService,
 )
+from service_manager.manager import Changes
 from service_manager.status import ServiceStatus
 
 LOG_LINES = 100
@@ -70,7 +71,7 @@ class Control:
         self,
         manager: Managed,
         identity: Mapping[str, Any],
-        reload: Callable[[], Awaitable[Any]],
+        reload: Callable[[], Awaitable[Changes]],
         end: Callable[[], None],
         usage: Callable[[], Awaitable[Json]] | None = None,
     ) -> None:
@@ -169,9 +170,8 @@ class Control:
         return {name: usage_view(use) for name, use in (await self._manager.usage()).items()}
 
     async def _reloaded(self, asked: Asked) -> Answer:
-        changes = await self._reload()
-        told = asdict(changes) if is_dataclass(changes) and not isinstance(changes, type) else {}
-        return Answer({what: list(names) for what, names in told.items()})
+        changes = asdict(await self._reload())
+        return Answer({what: list(names) for what, names in changes.items()})
 
     async def _ending(self, asked: Asked) -> Answer:
         self._end()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Protocol
 
 from service_manager.endpoint.services import Services
 from service_manager.journal import Journal
+from service_manager.manager import Changes
 from service_manager.model import ServiceSpec
 from service_manager.resources import ResourceUse
 from service_manager.status import ServiceStatus
@@ -52,6 +53,6 @@ class Managed(Services, Protocol):
         """What those use that have processes, without waking one."""
         ...
 
-    async def apply(self, specs: Sequence[ServiceSpec]) -> Any:
-        """Take over changed specifications; only what changed is restarted. Gives a dataclass of names."""
+    async def apply(self, specs: Sequence[ServiceSpec]) -> Changes:
+        """Take over changed specifications; only what changed is restarted."""
         ...

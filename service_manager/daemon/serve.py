@@ -32,6 +32,7 @@ from service_manager.daemon.place import Place, place_of
 from service_manager.daemon.watch import on_change, on_hangup, state_of
 from service_manager.endpoint.endpoints import Endpoints
 from service_manager.errors import ServiceManagerError
+from service_manager.manager import Changes
 
 GRACE_S = 5.0
 """How long requests under way may take once the daemon is told to end."""
@@ -149,12 +150,15 @@ class _Daemon:
     def _leased(self) -> bool:
         return any(status.leases for status in self._manager.status())
 
-    async def _reload(self) -> Any:
+    async def _reload(self) -> Changes:
         """Take services.yml over as it is now; raises a ConfigError, and then nothing changes."""
         async with self._reloading:
             specs = load_services(self._options.services_file, self._environ)
+            before = {status.name: self._manager.known(status.name) for status in self._manager.status()}
             changes = await self._manager.apply(specs)
             self._endpoints.close_gone([spec.name for spec in specs if spec.enabled])
+            for name in changes.changed:
+                self._endpoints.renew(name, before[name])
         self._log.info("services_reloaded")
         return changes
 

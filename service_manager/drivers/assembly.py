@@ -12,6 +12,7 @@ from service_manager.capabilities import Capabilities
 from service_manager.drivers.choice import ChoosingDriver
 from service_manager.drivers.docker import DockerDriver
 from service_manager.drivers.guardian import Guardian
+from service_manager.drivers.kubernetes import KubernetesDriver
 from service_manager.drivers.process import ProcessDriver, inherited
 from service_manager.drivers.protocol import Driver
 from service_manager.drivers.remote import RemoteDriver
@@ -37,7 +38,8 @@ async def open_drivers(
         async with Zygotes(inherited(environ), guardian) as zygotes:
             process = ProcessDriver(environ, guardian, enforcer=enforcer, zygotes=zygotes, machine=machine)
             docker = DockerDriver(environ, guardian, machine)
-            yield ChoosingDriver(process, docker, RemoteDriver(), RemoteDriver())
+            kubernetes = KubernetesDriver(environ, guardian)
+            yield ChoosingDriver(process, docker, kubernetes, RemoteDriver())
     finally:
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(enforcer.close)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from service_manager.drivers.docker_json import part, parts
 from service_manager.resources import MemoryUse, ResourceUse
 
 
@@ -13,34 +14,28 @@ def usage_of(stats: Mapping[str, Any]) -> ResourceUse:
 
     What it leaves out is 0. Its memory is what is charged to the container, each shared page to one owner.
     """
-    disk: list[dict[str, Any]] = _part(stats, "blkio_stats").get("io_service_bytes_recursive") or []
+    disk = parts(stats, "blkio_stats", "io_service_bytes_recursive")
     # Absent for a container in the machine's own network, where there is nothing of its own to count.
     networks: dict[str, dict[str, Any]] | None = stats.get("networks")
     received = sent = None
     if networks is not None:
         received, sent = _sum(networks.values(), "rx_bytes"), _sum(networks.values(), "tx_bytes")
     return ResourceUse(
-        cpu_s=_part(stats, "cpu_stats", "cpu_usage").get("total_usage", 0) / 1e9,
-        memory=MemoryUse(_resident(_part(stats, "memory_stats"))),
+        cpu_s=part(stats, "cpu_stats", "cpu_usage").get("total_usage", 0) / 1e9,
+        memory=MemoryUse(_resident(part(stats, "memory_stats"))),
         disk_read=_sum((entry for entry in disk if str(entry.get("op")).lower() == "read"), "value"),
         disk_written=_sum((entry for entry in disk if str(entry.get("op")).lower() == "write"), "value"),
         received=received,
         sent=sent,
-        processes=_part(stats, "pids_stats").get("current") or 0,
+        processes=part(stats, "pids_stats").get("current") or 0,
     )
 
 
 def _resident(memory: Mapping[str, Any]) -> int:
     """What it takes without files that could be dropped, as `docker stats` shows it."""
-    details = _part(memory, "stats")
+    details = part(memory, "stats")
     droppable = details.get("total_inactive_file", details.get("inactive_file", 0))
     return max(0, memory.get("usage", 0) - droppable)
-
-
-def _part(value: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
-    for key in keys:
-        value = value.get(key) or {}
-    return value
 
 
 def _sum(entries: Iterable[Mapping[str, Any]], key: str) -> int:

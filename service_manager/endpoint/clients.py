@@ -23,13 +23,13 @@ class SessionClient:
     """One client with a session.
 
     Attributes:
-        level: the least severe messages it wants.
+        level: the least severe messages it wants; empty when it never said.
         uris: the resources it is subscribed to.
         waiting: what it is to be told, in order; ends when it has left.
     """
 
     def __init__(self) -> None:
-        self.level = QUIET_LEVEL
+        self.level = ""
         self.uris: set[str] = set()
         self._send: MemoryObjectSendStream[Notification]
         self.waiting: MemoryObjectReceiveStream[Notification]
@@ -71,6 +71,14 @@ class Clients:
         self._members.discard(client)
         client.close()
 
+    def levels(self) -> set[str]:
+        """The levels that any of them asked for."""
+        return {client.level for client in self._members if client.level}
+
+    def uris(self) -> tuple[str, ...]:
+        """What they are subscribed to, once for each subscriber."""
+        return tuple(uri for client in self._members for uri in client.uris)
+
     def tell(self, notification: Notification) -> None:
         """Queue a notification for each client it concerns."""
         for client in self._concerned(notification):
@@ -84,7 +92,7 @@ class Clients:
                 case "notifications/resources/updated":
                     wanted = _is_within(params.get("uri"), client.uris)
                 case "notifications/message":
-                    wanted = _severe_enough(params.get("level"), client.level)
+                    wanted = _severe_enough(params.get("level"), client.level or QUIET_LEVEL)
                 case _:
                     wanted = True
             if wanted:

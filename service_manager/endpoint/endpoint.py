@@ -7,7 +7,7 @@ relayed under a lease. Spoken over Streamable HTTP in both protocol eras.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, cast
 
@@ -29,8 +29,9 @@ from service_manager.endpoint import answers
 from service_manager.endpoint.clients import Clients, SessionClient
 from service_manager.endpoint.services import Services
 from service_manager.errors import ServiceManagerError, UnknownService
-from service_manager.known import LISTINGS, Known
+from service_manager.known import LISTINGS, Known, Notification
 from service_manager.replay import LEVELS
+from service_manager.session import MAX_PAGES
 
 FIRST_ANSWER_S = 20.0
 """How long `initialize` waits for a service nothing is known of; a gateway gives up at 30 s or later."""
@@ -61,6 +62,8 @@ class Endpoint:
         self._streams = ListenHandler(self._bus, max_subscriptions=MOST_STREAMS)
         self._log = structlog.get_logger().bind(service=name)
         self._tasks: anyio.abc.TaskGroup | None = None
+        self._listening = anyio.CancelScope()
+        self._held: list[str] = []
         # Its own listing would be asked through HTTP headers otherwise, once for each call.
         server: Server[Any] = Server(
             name, get_tool_input_schema=self._schema, on_subscriptions_listen=self._listen
@@ -88,6 +91,16 @@ class Endpoint:
             finally:
                 self._streams.close()
                 self._tasks.cancel_scope.cancel()
+
+    def renew(self, before: Known) -> None:
+        """Go on with what the service is now; its specification changed.
+
+        Args:
+            before: what was known of it before that; clients are told what is different.
+        """
+        assert self._tasks is not None
+        self._listening.cancel()
+        self._tasks.start_soon(self._renew, before)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; who may ask has been checked."""
@@ -120,6 +133,8 @@ class Endpoint:
         result: dict[str, Any] | None = None
         if ctx.method in LISTINGS:
             result = answers.listing(self._services.known(self._name), ctx.method, ctx.params)
+            if result is None and (ctx.params or {}).get("cursor") is None:
+                result = await self._listed(ctx)
         elif not modern and ctx.method in (
             "logging/setLevel",
             "resources/subscribe",
@@ -131,6 +146,23 @@ class Endpoint:
             result = await self._relayed(ctx)
         known = self._services.known(self._name)
         return answers.answered(result, ctx.method, known, self._name, modern=modern)
+
+    async def _listed(self, ctx: ServerRequestContext[Any, Any]) -> dict[str, Any]:
+        """Everything the service lists, on one page: the next page may be asked for when that is known."""
+        key = LISTINGS[ctx.method][1]
+        params, _ = answers.upstream(ctx.params)
+        whole: dict[str, Any] = {}
+        items: list[Any] = []
+        async with self._services.lease(self._name) as session:
+            for _ in range(MAX_PAGES):
+                page = await session.request(ctx.method, params)
+                items += page.get(key, [])
+                cursor = page.pop("nextCursor", None)
+                whole = {**page, **whole}
+                if not cursor:
+                    break
+                params = {**(params or {}), "cursor": cursor}
+        return {**whole, key: items}
 
     async def _relayed(self, ctx: ServerRequestContext[Any, Any]) -> dict[str, Any]:
         params, wants_progress = answers.upstream(ctx.params)
@@ -207,25 +239,49 @@ class Endpoint:
             for uri in dict.fromkeys(params.notifications.resource_subscriptions or ()):
                 await self._services.subscribe(self._name, uri)
                 held.append(uri)
+                self._held.append(uri)
             return await self._streams(ctx, params)
         finally:
             with anyio.CancelScope(shield=True):
                 for uri in held:
+                    self._held.remove(uri)
                     await self._unsubscribe(uri)
 
     async def _distribute(self) -> None:
-        """Tell clients what the service says without being asked."""
-        try:
-            listening = self._services.listen(self._name)
-        except UnknownService:
-            # Gone in the moment its endpoint was made; requests hear of it.
-            return
-        with listening as notifications:
+        """Tell clients what the service says without being asked, whoever runs it."""
+        while True:
+            with self._listening:
+                await self._hear()
+            if not self._listening.cancel_called:
+                return
+            self._listening = anyio.CancelScope()
+
+    async def _hear(self) -> None:
+        with ExitStack() as stack:
+            try:
+                notifications = stack.enter_context(self._services.listen(self._name))
+            except UnknownService:
+                # Gone in the moment its endpoint was made; requests hear of it.
+                return
             async for notification in notifications:
-                self._clients.tell(notification)
-                event = event_from_wire(notification.method, notification.params)
-                if event is not None:
-                    await self._bus.publish(event)
+                await self._tell(notification)
+
+    async def _tell(self, notification: Notification) -> None:
+        self._clients.tell(notification)
+        event = event_from_wire(notification.method, notification.params)
+        if event is not None:
+            await self._bus.publish(event)
+
+    async def _renew(self, before: Known) -> None:
+        for notification in self._services.known(self._name).changed_since(before):
+            await self._tell(notification)
+        try:
+            for level in self._clients.levels():
+                await self._services.set_level(self._name, level)
+            for uri in (*self._clients.uris(), *self._held):
+                await self._services.subscribe(self._name, uri)
+        except (ServiceManagerError, MCPError) as error:
+            self._log.warning("not_subscribed_again", error=str(error))
 
     def _schema(self, tool: str) -> Mapping[str, Any] | None:
         return answers.input_schema(self._services.known(self._name), tool)

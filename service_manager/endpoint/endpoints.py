@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from service_manager.endpoint.endpoint import Endpoint
 from service_manager.endpoint.services import Services
+from service_manager.known import Known
 
 
 @dataclass(eq=False)
@@ -69,6 +70,12 @@ class Endpoints:
         """End the endpoints of services that are none of these."""
         for name in self._open.keys() - set(names):
             self._open.pop(name).life.cancel()
+
+    def renew(self, name: str, before: Known) -> None:
+        """Have a service's clients go on with what it is now (see `Endpoint.renew`)."""
+        found = self._open.get(name)
+        if found is not None and found.ready.is_set():
+            found.endpoint.renew(before)
 
     async def _run(self, opened: _Open) -> None:
         try:

@@ -170,6 +170,8 @@ class Enforcer:
             if not groups.make(group):
                 continue
             held = groups.limit(group, base.version, given, own)
+            if base.version == 2:
+                groups.end_whole(group)
             if groups.enter(group, [pid, *(process.pid for process in members(pid) if process.pid != pid)]):
                 places.append((base, group))
                 grouped |= dict.fromkeys(held, f"cgroup v{base.version}")

@@ -131,9 +131,6 @@ def limit(group: Path, version: int, controllers: frozenset[str], limits: Limits
         file = group / ("memory.limit_in_bytes" if first else "memory.max")
         if write(file, str(limits.memory)):
             held.add("memory")
-            if not first:
-                # A wrapper is of no use without the server it has started, nor the other way round.
-                write(group / "memory.oom.group", "1")
     if limits.cpu is not None and "cpu" in controllers:
         quota = str(max(LEAST_QUOTA_US, int(limits.cpu * PERIOD_US)))
         if (
@@ -146,6 +143,15 @@ def limit(group: Path, version: int, controllers: frozenset[str], limits: Limits
     if count is not None and "pids" in controllers and write(group / "pids.max", str(count)):
         held.add("processes")
     return frozenset(held)
+
+
+def end_whole(group: Path) -> None:
+    """Have the kernel end all of a service for want of memory, or nothing of it (version 2 only).
+
+    A wrapper is of no use without the server it has started, nor the other way round. Not for the group above
+    the services: all of them would end.
+    """
+    write(group / "memory.oom.group", "1")
 
 
 def enter(group: Path, pids: Iterable[int]) -> bool:

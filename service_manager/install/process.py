@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import anyio
 import anyio.abc
@@ -37,15 +38,7 @@ async def run_logged(
         OSError: the child can't be started, or the log can't be written.
     """
     with log.open("ab") as output:
-        process = await anyio.open_process(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=cwd,
-            env=dict(environ),
-            start_new_session=True,
-        )
+        process = await _start(argv, environ, cwd, stdout=output, stderr=subprocess.STDOUT)
     try:
         return await _wait(process, tick)
     finally:
@@ -71,9 +64,7 @@ async def ask(argv: Sequence[str], *, environ: Mapping[str, str], timeout_s: flo
         OSError: the child can't be started.
         TimeoutError: it took too long.
     """
-    process = await anyio.open_process(
-        argv, stdin=subprocess.DEVNULL, env=dict(environ), start_new_session=True
-    )
+    process = await _start(argv, environ, None, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stderr is not None
     output, errors = bytearray(), bytearray()
@@ -90,6 +81,31 @@ async def ask(argv: Sequence[str], *, environ: Mapping[str, str], timeout_s: flo
             await process.aclose()
     assert process.returncode is not None
     return Said(process.returncode, output.decode(errors="replace"), errors.decode(errors="replace"))
+
+
+async def _start(
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    cwd: Path | None,
+    *,
+    stdout: int | IO[bytes],
+    stderr: int,
+) -> anyio.abc.Process:
+    # Cancelled in the middle, the child would be killed, and what it had started by then would go on.
+    started: list[anyio.abc.Process] = []
+    with anyio.CancelScope(shield=True):
+        started.append(
+            await anyio.open_process(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                cwd=cwd,
+                env=dict(environ),
+                start_new_session=True,
+            )
+        )
+    return started[0]
 
 
 async def _collect(stream: anyio.abc.ByteReceiveStream, into: bytearray) -> None:

@@ -13,6 +13,7 @@ import structlog
 from mcp import MCPError
 from mcp.types import INVALID_PARAMS, METHOD_NOT_FOUND, CallToolResult
 
+from service_manager.assembly import manager_of
 from service_manager.config import load_services
 from service_manager.errors import (
     InstallError,
@@ -22,12 +23,11 @@ from service_manager.errors import (
     ServiceUnavailable,
     UnknownService,
 )
-from service_manager.install.resolver import PackageResolver
 from service_manager.lock import Lock, load_lock
 from service_manager.manager import ServiceManager
 from service_manager.model import ServiceSpec
 from service_manager.needs import unavailable_reason
-from service_manager.paths import packages_dir, services_file
+from service_manager.paths import services_file
 from service_manager.session import ServiceSession
 from tool_router.catalog.model import Tool
 from tool_router.errors import GatewayError, GatewayRejected, ToolUnavailable, UpstreamFailed
@@ -176,14 +176,7 @@ def build_embedded(file: Path | None, environ: Mapping[str, str]) -> EmbeddedGat
     """
     path = services_file(file, environ)
     specs = load_services(path, environ)
-    lock = load_lock(path)
-    resolver = PackageResolver(packages_dir(environ), lock, environ)
-
-    def unavailable(spec: ServiceSpec) -> str:
-        return unavailable_reason(spec, environ)
-
-    manager = ServiceManager(specs, resolver, environ, unavailable=unavailable)
-    return EmbeddedGateway(f"embedded:{path}", specs, lock, manager, environ)
+    return EmbeddedGateway(f"embedded:{path}", specs, load_lock(path), manager_of(path, environ), environ)
 
 
 def _gateway_error(tool: Tool, error: ServiceManagerError) -> GatewayError:

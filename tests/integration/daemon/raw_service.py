@@ -1,5 +1,7 @@
 """An MCP server of the handshake era without an SDK: what it sends is exactly what is written here.
 
+usage: python raw_service.py [NAME OF A FURTHER TOOL]...
+
 One line, one message. Calls that wait do so in threads; everything else is answered in the order it came.
 """
 
@@ -60,6 +62,7 @@ class Server:
             "touch",
             "params",
             "die",
+            *sys.argv[1:],
         ]
         self._waiting: dict[Any, threading.Event] = {}
         self._cancelled: list[str] = []

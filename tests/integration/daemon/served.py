@@ -20,7 +20,8 @@ from service_manager.daemon.app import DaemonApp
 from service_manager.daemon.control import Control
 from service_manager.daemon.guard import Guard
 from service_manager.endpoint.endpoints import Endpoints
-from tests.integration.daemon.standin import Changes, Service, Standin
+from service_manager.manager import Changes
+from tests.integration.daemon.standin import Service, Standin
 from tests.integration.daemon.wire_client import Era, WireClient
 from tests.support.loopback import serve
 

@@ -20,19 +20,12 @@ from pydantic import BaseModel
 from service_manager.errors import ServiceCrashed, ServiceUnavailable, SleepFailed, UnknownService
 from service_manager.journal import Journal
 from service_manager.known import LISTINGS, Known, Notification
+from service_manager.manager import Changes
 from service_manager.model import Priority, Progress, ServiceSpec, State
 from service_manager.replay import SessionState
 from service_manager.resources import MemoryUse, ResourceUse
 from service_manager.session import RawRequest, RawResult
 from service_manager.status import ServiceStatus
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What `apply` gives."""
-
-    added: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
 
 
 class StandinSession:
@@ -183,7 +176,7 @@ class Standin:
             del self.services[name]
         self.services |= {name: Service(()) for name in added}
         self.applied.append(tuple(sorted(names)))
-        return Changes(added, removed)
+        return Changes(added, (), removed)
 
     @contextmanager
     def listen(self, name: str) -> Generator[MemoryObjectReceiveStream[Notification]]:

@@ -7,12 +7,6 @@ import os
 import signal
 import socket
 import stat
-import subprocess
-import sys
-from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import anyio
 import anyio.lowlevel
@@ -23,89 +17,11 @@ from service_manager.daemon import launch
 from service_manager.daemon.address import Address
 from service_manager.daemon.client import DaemonClient, ensure_daemon, find_daemon
 from service_manager.daemon.listen import Listening, bound
-from service_manager.daemon.place import Place, place_of
 from service_manager.errors import ConfigError, DaemonError
-from service_manager.manager import ServiceManager
-from tests.integration.daemon.served import RAW
+from tests.integration.daemon.home import LIMIT_S, STANDIN, Home, ends, running
 from tests.integration.daemon.wire_client import LEGACY, MODERN, WireClient
 
 pytestmark = pytest.mark.anyio
-
-ROOT = Path(__file__).parents[3]
-MODULE = "tests.integration.daemon.standin_daemon"
-LIMIT_S = 20.0
-
-
-@dataclass
-class Home:
-    """A services.yml and the environment its daemons run in."""
-
-    directory: Path
-    module: str = MODULE
-    started: list[subprocess.Popen[str]] = field(default_factory=list[subprocess.Popen[str]])
-
-    @property
-    def file(self) -> Path:
-        return self.directory / "services.yml"
-
-    @property
-    def environ(self) -> dict[str, str]:
-        return {
-            "PATH": os.environ["PATH"],
-            "TOOL_ROUTER_HOME": str(self.directory / "home"),
-            "PYTHONPATH": str(ROOT),
-        }
-
-    @property
-    def place(self) -> Place:
-        return place_of(self.file, self.environ)
-
-    def write(self, *names: str) -> None:
-        """Write services.yml with raw services of these names."""
-        entries = "".join(f"  {name}:\n    command: ['{RAW[0]}', '{RAW[1]}']\n" for name in names)
-        self.file.write_text(f"services:\n{entries}" if names else "services: {}\n")
-
-    def start(self, *options: str) -> subprocess.Popen[str]:
-        """Start a daemon by hand."""
-        argv = [sys.executable, "-m", self.module, "--file", str(self.file), *options]
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(argv, env=self.environ, stdout=pipe, stderr=pipe, text=True, cwd=ROOT)
-        self.started.append(process)
-        return process
-
-    def serve(self, *options: str) -> subprocess.Popen[str]:
-        """Start a daemon by hand, and wait until it says that it serves."""
-        process = self.start(*options)
-        assert process.stderr is not None
-        line = process.stderr.readline()
-        assert line.startswith("service-manager serves "), line + process.stderr.read()
-        return process
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Generator[Home]:
-    home = Home(tmp_path)
-    home.write("raw")
-    yield home
-    for process in home.started:
-        process.kill()
-        process.communicate()
-
-
-@contextmanager
-def ends(process: subprocess.Popen[str], code: int = 0) -> Generator[None]:
-    """The process ends after the block, with this exit code."""
-    yield
-    process.wait(LIMIT_S)
-    assert process.returncode == code
-
-
-def running(pid: int) -> bool:
-    """Whether a process is there and not only unburied."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 async def test_it_says_where_it_serves_and_nothing_else(home: Home) -> None:
@@ -284,7 +200,7 @@ async def test_a_services_file_that_became_wrong_changes_nothing(home: Home) -> 
 
 @pytest.fixture
 def standin_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch, "MODULE", MODULE)
+    monkeypatch.setattr(launch, "MODULE", STANDIN)
 
 
 @pytest.mark.usefixtures("standin_on_demand")
@@ -326,25 +242,3 @@ async def test_one_that_does_not_come_up_in_time_is_not_waited_for(home: Home) -
     address = await ensure_daemon(home.file, home.environ, LIMIT_S)
     async with DaemonClient(address) as client:
         await client.shutdown()
-
-
-@pytest.mark.skipif(not hasattr(ServiceManager, "apply"), reason="the manager has not all of its verbs yet")
-async def test_a_killed_one_leaves_no_service_behind(home: Home) -> None:
-    home.module = launch.MODULE
-    killed = home.serve()
-    address = await find_daemon(home.file, home.environ)
-    assert address is not None
-    async with address.http() as http:
-        client = WireClient(http, "/services/raw/mcp", MODERN)
-        await client.connect()
-        service: int = json.loads(await client.text("seen"))["pid"]
-    killed.kill()
-    killed.wait(LIMIT_S)
-    with anyio.fail_after(LIMIT_S):
-        while running(service):
-            await anyio.lowlevel.checkpoint()
-    with ends(home.serve()):
-        after = await find_daemon(home.file, home.environ)
-        assert after is not None
-        async with DaemonClient(after) as daemon:
-            await daemon.shutdown()

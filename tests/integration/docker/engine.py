@@ -42,6 +42,7 @@ class EngineProcess:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
+        self._groups = set(_groups())
         self.host = f"unix://{directory}/docker.sock"
 
     def start(self) -> None:
@@ -93,7 +94,7 @@ class EngineProcess:
         for line in Path("/proc/self/mounts").read_text().splitlines():
             if (mounted := line.split()[1]).startswith(str(self._directory)):
                 subprocess.run(["umount", "--lazy", mounted], check=False)
-        for group in Path("/sys/fs/cgroup").glob("*/docker"):
+        for group in set(_groups()) - self._groups:
             with suppress(OSError):
                 group.rmdir()
 
@@ -127,3 +128,8 @@ class EngineProcess:
 
     def _log(self) -> Path:
         return self._directory / "dockerd.log"
+
+
+def _groups() -> list[Path]:
+    """The control groups that engines make for their containers, of either version."""
+    return [*Path("/sys/fs/cgroup").glob("docker"), *Path("/sys/fs/cgroup").glob("*/docker")]

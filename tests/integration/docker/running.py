@@ -52,7 +52,7 @@ class Containers:
 
         Without `swap` the driver is told that this machine has none.
         """
-        spec = replace(ServiceSpec("s", ImageSource(image), args=args, stop_timeout_s=1.0), **changes)
+        spec = replace(ServiceSpec("s", ImageSource(image), args=args, stop_timeout_s=0.5), **changes)
         command = Command(spec.args, spec.env)
         capabilities = probe() if swap else replace(probe(), swap=SwapKind.NONE)
         async with self.driver(capabilities).run(spec, command, limits or Limits(), self.journal) as running:

@@ -186,6 +186,6 @@ async def test_a_container_that_takes_more_memory_than_it_may_is_killed_and_that
 async def test_half_a_processor_is_all_a_container_gets_of_it(containers: Containers) -> None:
     async with containers.talk(limits=Limits(cpu=0.2)) as (running, client):
         before, began = await running.usage(), anyio.current_time()
-        await use(client, "spin", 4_000_000)
+        await use(client, "spin", 2_500_000)
         after, took = await running.usage(), anyio.current_time() - began
     assert (after.cpu_s - before.cpu_s) / took < 0.4

@@ -88,7 +88,7 @@ async def test_a_container_that_is_paged_out_gives_its_memory_back_and_loses_not
         await use(client, "note", "first")
         await use(client, "eat", 40)
         awake = await running.sleeper.memory()
-        for _ in range(3):
+        for _ in range(2):
             await running.sleeper.sleep(tier)
             asleep = await running.sleeper.memory()
             assert asleep.pss < 0.4 * awake.pss

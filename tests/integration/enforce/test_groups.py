@@ -22,6 +22,9 @@ from tests.integration.enforce.conftest import Greedy
 
 MB = 2**20
 
+BEFORE = 10 * MB
+"""What a process had before it was moved stays charged to the group it came from."""
+
 pytestmark = pytest.mark.usefixtures("grouped")
 
 
@@ -63,7 +66,7 @@ def test_more_memory_than_its_limit_ends_a_service_or_is_swapped_out(
 
     if eater.go():
         # With swap the kernel holds it instead: no more than the limit is in memory.
-        assert 0 < resident(eater.pid) <= 64 * MB
+        assert 0 < resident(eater.pid) <= 64 * MB + BEFORE
         return
     ending, said = eater.end()
     enforcer.release("eater")
@@ -92,10 +95,13 @@ def test_all_services_together_are_held_to_the_limit_of_the_system(
     assert set(enforcer.system) == {"memory"}
 
     assert first.go() == "60"
-    if second.go():
-        assert resident(first.pid) + resident(second.pid) <= 100 * MB
-        return
+    second.go()
     told = [enforcer.explain_ending(name, "signal SIGKILL") for name in ("first", "second")]
+    if not any(told):
+        # With swap the kernel holds them instead.
+        assert resident(first.pid) + resident(second.pid) <= 100 * MB + 2 * BEFORE
+        return
+    # Which of the two has to go is the kernel's choice.
     (reason,) = filter(None, told)
     assert reason.startswith("killed: all services together reached their memory limit of 100 MB (cgroup v")
 

@@ -42,6 +42,11 @@ def fetched(machine: Machine) -> list[str]:
     return paths
 
 
+def compiled_at(machine: Machine, module: str) -> list[int]:
+    """When the .pyc files of a Python package were written."""
+    return [path.stat().st_mtime_ns for path in machine.packages.rglob(f"{module}/__pycache__/*.pyc")]
+
+
 async def check_compiled(command: Command) -> None:
     """Check that a package is loaded from a .pyc file that fits, wherever it was made."""
     module, _, function = command.python_entry.partition(":")
@@ -89,9 +94,11 @@ async def test_services_of_one_environment_are_installed_together_one_after_the_
     # Another version of one is fetched alone.
     offer(machine, registry_kind, "two", "2.0.0")
     fetched(machine)
+    compiled = compiled_at(machine, "one")
     newer = service("two", "2.0.0", registry_kind)
     await resolver.install(newer, Messages())
     assert [path for path in fetched(machine) if not path.startswith("two-2")] == []
+    assert compiled_at(machine, "one") == compiled, "what stays is not compiled again"
     assert resolver.installed(newer)
     assert resolver.installed(one)
     assert not resolver.installed(two)
@@ -99,6 +106,7 @@ async def test_services_of_one_environment_are_installed_together_one_after_the_
     # What goes, goes alone.
     assert await resolver.uninstall(newer)
     assert not await resolver.uninstall(newer)
+    assert resolver.installed(one)
     command = await resolver.resolve(one, Messages())
     assert len(await list_tools("one", command, tmp_path / "log", 30)) == 2
     assert await resolver.uninstall(one)

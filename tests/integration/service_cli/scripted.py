@@ -22,10 +22,11 @@ from service_manager.daemon.place import place_of
 from service_manager.endpoint.endpoints import Endpoints
 from service_manager.errors import ServiceManagerError, UnknownService
 from service_manager.journal import Journal
+from service_manager.manager import Changes
 from service_manager.model import State
 from service_manager.resources import ResourceUse
 from service_manager.status import ServiceStatus
-from tests.integration.daemon.standin import Changes, Standin
+from tests.integration.daemon.standin import Standin
 from tests.support.loopback import serve
 
 ACTIONS = {
@@ -112,7 +113,7 @@ async def _serving(home: Home, manager: Scripted, usage: Any) -> AsyncGenerator[
     place.make()
 
     async def reload() -> Changes:
-        return Changes(("new",), ("old", "older"))
+        return Changes(added=("new",), removed=("old", "older"))
 
     def end() -> None:
         manager.ended = True

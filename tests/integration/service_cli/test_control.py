@@ -71,7 +71,11 @@ def test_reloading_says_what_changed(home: Home, run: Run) -> None:
         told, machine = run("reload"), run("reload", "--json")
 
     assert (told.exit_code, told.stdout) == (0, "added: new\nremoved: old, older\n")
-    assert json.loads(machine.stdout)["changes"] == {"added": ["new"], "removed": ["old", "older"]}
+    assert json.loads(machine.stdout)["changes"] == {
+        "added": ["new"],
+        "changed": [],
+        "removed": ["old", "older"],
+    }
 
 
 def test_a_daemon_is_ended_whatever_its_file_has_become(home: Home, run: Run) -> None:

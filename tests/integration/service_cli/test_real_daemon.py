@@ -21,8 +21,8 @@ from tests.integration.service_cli.scripted import Home
 
 ROOT = Path(__file__).parents[3]
 PROGRAM = Path(sys.executable).with_name("service-manager")
-ECHO = [sys.executable, str(ROOT / "tests/support/stdio_service.py"), "--noise"]
-DOOMED = [sys.executable, str(ROOT / "tests/support/stdio_service.py"), "--die"]
+ECHO = [sys.executable, str(ROOT / "tests/integration/daemon/raw_service.py")]
+DOOMED = [sys.executable, "-c", "import sys; sys.exit('no licence found')"]
 
 
 @pytest.fixture

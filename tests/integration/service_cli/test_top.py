@@ -90,3 +90,13 @@ def test_without_a_daemon_there_is_nothing_to_watch(home: Home, run: Run) -> Non
 
     assert (told.exit_code, told.stdout) == (1, "")
     assert "No daemon runs" in told.stderr
+
+
+def test_a_daemon_that_watches_nothing_is_told(home: Home, run: Run) -> None:
+    manager = Scripted(TIME)
+    manager.uses = [use(1.0, 40)]
+    with home.daemon(manager):
+        told = run("top")
+
+    assert (told.exit_code, told.stdout) == (1, "")
+    assert "does not watch what its services use" in told.stderr

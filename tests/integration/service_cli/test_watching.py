@@ -89,7 +89,9 @@ def test_readings_are_shown_again_and_again_one_document_for_each(home: Home) ->
     with home.daemon(manager, watched()), command(home, *words) as process:
         decoder, text, seen = json.JSONDecoder(), "", list[float | None]()
         while len(seen) < 3:
-            text += stdout(process).readline()
+            line = stdout(process).readline()
+            assert line, "it ended by itself"
+            text += line
             try:
                 data, end = decoder.raw_decode(text)
             except ValueError:

@@ -75,10 +75,10 @@ async def test_a_module_that_looks_at_its_environment_sees_that_of_its_own_servi
 async def test_a_module_that_cannot_be_imported_fails_in_its_own_process_with_its_own_words(
     nursery: Nursery,
 ) -> None:
-    ended = await ending(await nursery.forked("keyed:main"))
+    ended = await ending(await nursery.forked("broken:main"))
 
     assert (ended.code, ended.output) == (1, "")
-    assert ended.errors.endswith("KeyError: 'DEMO_KEY'\n")
+    assert ended.errors.endswith("KeyError: 'NO_SUCH_VARIABLE'\n")
     assert await said(nursery, "well:fine") == "written, handled"
 
 

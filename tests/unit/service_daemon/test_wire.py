@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from service_manager import errors
 from service_manager.daemon.wire import error_from_json, error_to_json
 from service_manager.errors import (
     ConfigError,
@@ -44,7 +45,9 @@ def test_an_error_arrives_as_it_was_sent(error: ServiceManagerError) -> None:
 
 
 def test_every_kind_of_error_is_told_apart() -> None:
-    assert {type(error) for error in ERRORS} == set(ServiceManagerError.__subclasses__())
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    known = {kind for kind in kinds if issubclass(kind, ServiceManagerError)} - {ServiceManagerError}
+    assert {type(error) for error in ERRORS} == known
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,6 @@ def test_version_2_is_told_its_limits_and_nothing_of_swap(tmp_path: Path) -> Non
     assert limit(group(tmp_path, *VERSION_2), 2, WANTED, LIMITS) == {"memory", "cpu", "processes"}
     assert written(tmp_path) == {
         "memory.max": "1000",
-        "memory.oom.group": "1",
         "cpu.max": "25000 100000",
         "pids.max": "7",
     }

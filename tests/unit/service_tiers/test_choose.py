@@ -59,8 +59,18 @@ def test_the_usual_tier_is_taken_before_anything_is_measured(
 
 def test_the_least_memory_wins_among_those_that_wake_in_time() -> None:
     full, hot = measured(Tier.PAGED_FULL, 190, 5), measured(Tier.PAGED_HOT, 13, 27)
-    assert chosen(hot, full) is Tier.PAGED_FULL
-    assert chosen(hot, full, target_ms=100) is Tier.PAGED_HOT
+    assert chosen(hot, full, swap=SwapKind.ZRAM) is Tier.PAGED_FULL
+    assert chosen(hot, full, swap=SwapKind.ZRAM, target_ms=100) is Tier.PAGED_HOT
+
+
+@pytest.mark.parametrize(
+    ("priority", "swap"), [(Priority.NORMAL, SwapKind.DISK), (Priority.CRITICAL, SwapKind.ZRAM)]
+)
+def test_all_pages_are_fetched_from_zram_only_and_never_for_a_critical_service(
+    priority: Priority, swap: SwapKind
+) -> None:
+    full, hot = measured(Tier.PAGED_FULL, 19, 5), measured(Tier.PAGED_HOT, 13, 27)
+    assert chosen(hot, full, priority=priority, swap=swap) is Tier.PAGED_HOT
 
 
 def test_a_tier_that_frees_next_to_nothing_gives_way_to_frozen() -> None:
@@ -138,8 +148,8 @@ def test_what_is_worth_measuring_starts_with_the_usual_tier_and_leaves_out_what_
     def worth(*calibrations: Calibration) -> tuple[Tier, ...]:
         return unmeasured(ALL, calibrations, priority=Priority.NORMAL, swap=SwapKind.DISK)
 
-    assert worth() == (Tier.PAGED_HOT, Tier.PAGED_FULL, Tier.RESPAWN)
-    assert worth(measured(Tier.PAGED_HOT, 13, 27)) == (Tier.PAGED_FULL, Tier.RESPAWN)
+    assert worth() == (Tier.PAGED_HOT, Tier.RESPAWN)
+    assert worth(measured(Tier.PAGED_HOT, 13, 27)) == (Tier.RESPAWN,)
 
 
 tiers_of = st.sampled_from(ALL)

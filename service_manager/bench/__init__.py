@@ -1,0 +1,1 @@
+"""`service-manager bench`: what sleep gives and costs, measured on real servers."""

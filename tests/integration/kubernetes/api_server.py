@@ -1,0 +1,264 @@
+"""The part of a Kubernetes API server that scaling a deployment takes, and a controller behind it.
+
+A real one can't be had where the tests run. The shapes are those of the Kubernetes API reference (v1.33),
+written by hand and not recorded: `Deployment` and its `Scale` (apps/v1, autoscaling/v1), `PodList`,
+`EventList` and `Status` (v1), with the reasons, messages and details its errors have. The rules are those of
+its documentation: a patch of the type application/apply-patch+yaml needs a field manager, merges lists
+of containers by name, gives up what its manager set before and sets no more, and ends in 409 where another
+manager owns a field; `generation` counts changes of the spec, and the controller's status follows later.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+APPLY = "application/apply-patch+yaml"
+STRATEGIC = "application/strategic-merge-patch+json"
+TOKEN = "a-token"
+NAMESPACE, NAME = "tools", "weather"
+
+REASONS = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 422: "Invalid"}
+
+
+class Refusal(Exception):
+    """An answer of kind `Status`."""
+
+    def __init__(self, code: int, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.code = code
+        self.body = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": message,
+            "reason": REASONS[code],
+            "details": details,
+            "code": code,
+        }
+
+
+@dataclass
+class ApiServer:
+    """One deployment and its controller.
+
+    Attributes:
+        ready_after: so many looks after it was scaled up a pod is ready; None for never.
+        pods: what `list pods` answers while it has replicas and none is ready.
+        events: what `list events` answers.
+        forbidden: verbs and resources that are refused, e.g. ("patch", "deployments/scale").
+        owned: fields other managers own, by path, and whose they are.
+        seen: the requests that changed something, as method, resource, content type, query and body.
+        scales: what the deployment was scaled to, in order.
+    """
+
+    ready_after: int | None = 2
+    pods: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    forbidden: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    owned: dict[str, str] = field(default_factory=dict[str, str])
+    seen: list[tuple[str, str, str, dict[str, str], dict[str, Any]]] = field(
+        default_factory=list[tuple[str, str, str, dict[str, str], dict[str, Any]]]
+    )
+    scales: list[int] = field(default_factory=list[int])
+    deleted: bool = False
+
+    def __post_init__(self) -> None:
+        self.applied: dict[str, Any] = {}
+        self._looks = 0
+        self._base: dict[str, Any] = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": NAME, "namespace": NAMESPACE, "generation": 1, "labels": {"app": NAME}},
+            "spec": {
+                "replicas": 0,
+                "selector": {"matchLabels": {"app": NAME}},
+                "template": {
+                    "metadata": {"labels": {"app": NAME}},
+                    "spec": {"containers": [{"name": "main", "image": "weather:1", "resources": {}}]},
+                },
+            },
+            "status": {"observedGeneration": 1},
+        }
+
+    @property
+    def app(self) -> Starlette:
+        """It, as an application."""
+        deployment = "/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
+        return Starlette(
+            routes=[
+                Route(deployment, self._guarded("get", "deployments", self._read)),
+                Route(deployment, self._guarded("patch", "deployments", self._apply), methods=["PATCH"]),
+                Route(
+                    f"{deployment}/scale",
+                    self._guarded("patch", "deployments/scale", self._scale),
+                    methods=["PATCH"],
+                ),
+                Route("/api/v1/namespaces/{namespace}/pods", self._guarded("list", "pods", self._list_pods)),
+                Route(
+                    "/api/v1/namespaces/{namespace}/events",
+                    self._guarded("list", "events", self._list_events),
+                ),
+            ]
+        )
+
+    def scale(self, replicas: int) -> None:
+        """Scale it, as anybody may."""
+        if replicas != self._base["spec"]["replicas"]:
+            self._base["spec"]["replicas"] = replicas
+            self._base["metadata"]["generation"] += 1
+            self._looks = 0
+        self.scales.append(replicas)
+
+    def lose_pod(self) -> None:
+        """Have no pod ready any more."""
+        self._base["status"].pop("readyReplicas", None)
+        self.ready_after = None
+
+    def deployment(self) -> dict[str, Any]:
+        """The deployment as it would be read, with what was applied."""
+        whole = deepcopy(self._base)
+        whole["metadata"]["labels"] |= self.applied.get("metadata", {}).get("labels", {})
+        for container in _containers(self.applied):
+            for own in _containers(whole):
+                if own["name"] == container["name"]:
+                    own["resources"] = container["resources"]
+        return whole
+
+    def _guarded(
+        self, verb: str, resource: str, answer: Callable[[Request], Awaitable[dict[str, Any]]]
+    ) -> Callable[[Request], Awaitable[JSONResponse]]:
+        async def guarded(request: Request) -> JSONResponse:
+            try:
+                self._check(request, verb, resource)
+                return JSONResponse(await answer(request))
+            except Refusal as refusal:
+                return JSONResponse(refusal.body, refusal.code)
+
+        return guarded
+
+    def _check(self, request: Request, verb: str, resource: str) -> None:
+        if request.headers.get("authorization") != f"Bearer {TOKEN}":
+            raise Refusal(401, "Unauthorized")
+        namespace = request.path_params["namespace"]
+        if (verb, resource) in self.forbidden:
+            name = request.path_params.get("name")
+            raise Refusal(
+                403,
+                f'{resource.split("/")[0]}.apps "{name}" is forbidden: '
+                f'User "system:serviceaccount:tools:router" cannot {verb} resource "{resource}" '
+                f'in API group "apps" in the namespace "{namespace}"',
+                name=name,
+                group="apps",
+                kind=resource,
+            )
+        if resource.startswith("deployments") and (
+            self.deleted or (namespace, request.path_params["name"]) != (NAMESPACE, NAME)
+        ):
+            name = request.path_params["name"]
+            raise Refusal(
+                404, f'deployments.apps "{name}" not found', name=name, group="apps", kind="deployments"
+            )
+
+    async def _read(self, request: Request) -> dict[str, Any]:
+        # The controller: it sees a change at the look after it, and needs a while to make a pod ready.
+        answer = self.deployment()
+        status = self._base["status"]
+        status["observedGeneration"] = self._base["metadata"]["generation"]
+        wanted = self._base["spec"]["replicas"]
+        self._looks += 1
+        if not wanted:
+            status.pop("readyReplicas", None)
+        elif self.ready_after is not None and self._looks >= self.ready_after:
+            status["readyReplicas"] = wanted
+        return answer
+
+    async def _scale(self, request: Request) -> dict[str, Any]:
+        body = await self._note(request, "deployments/scale")
+        if self._type(request) != STRATEGIC:
+            raise Refusal(422, f"the patch type is {self._type(request)}")
+        self.scale(body["spec"]["replicas"])
+        return {
+            "kind": "Scale",
+            "apiVersion": "autoscaling/v1",
+            "metadata": {"name": NAME, "namespace": NAMESPACE},
+            "spec": {"replicas": self._base["spec"]["replicas"]},
+            "status": {"replicas": 0, "selector": f"app={NAME}"},
+        }
+
+    async def _apply(self, request: Request) -> dict[str, Any]:
+        body = await self._note(request, "deployments")
+        manager = request.query_params.get("fieldManager")
+        if self._type(request) != APPLY or not manager:
+            raise Refusal(422, "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value")
+        conflicts = [path for path in self._paths(body) if path in self.owned]
+        if conflicts and request.query_params.get("force") != "true":
+            causes = [
+                {
+                    "reason": "FieldManagerConflict",
+                    "message": f'conflict with "{self.owned[path]}" using apps/v1',
+                    "field": path,
+                }
+                for path in conflicts
+            ]
+            told = "\n".join(f"- {path}" for path in conflicts)
+            raise Refusal(
+                409,
+                f'Apply failed with {len(conflicts)} conflict: conflict with "{self.owned[conflicts[0]]}" '
+                f"using apps/v1: {told.removeprefix('- ')}",
+                causes=causes,
+            )
+        for container in _containers(body):
+            cpu = container["resources"]["limits"].get("cpu", "1")
+            if cpu == "13m":
+                raise Refusal(
+                    422,
+                    f'Deployment.apps "{NAME}" is invalid: '
+                    "spec.template.spec.containers[0].resources.requests: "
+                    f'Invalid value: "100m": must be less than or equal to cpu limit of {cpu}',
+                )
+        self.applied = body
+        self._base["metadata"]["generation"] += 1
+        return self.deployment()
+
+    async def _list_pods(self, request: Request) -> dict[str, Any]:
+        items = self.pods if request.query_params.get("labelSelector") == f"app={NAME}" else []
+        return {"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items}
+
+    async def _list_events(self, request: Request) -> dict[str, Any]:
+        return {
+            "kind": "EventList",
+            "apiVersion": "v1",
+            "metadata": {"resourceVersion": "1"},
+            "items": self.events,
+        }
+
+    async def _note(self, request: Request, resource: str) -> dict[str, Any]:
+        body = json.loads(await request.body())
+        self.seen.append((request.method, resource, self._type(request), dict(request.query_params), body))
+        return body
+
+    def _type(self, request: Request) -> str:
+        return request.headers.get("content-type", "")
+
+    def _paths(self, body: dict[str, Any]) -> list[str]:
+        """The limits a body sets, as conflicts name them."""
+        start = ".spec.template.spec.containers"
+        return [
+            f'{start}[name="{container["name"]}"].resources.limits.{name}'
+            for container in _containers(body)
+            for name in container["resources"]["limits"]
+        ]
+
+
+def _containers(deployment: dict[str, Any]) -> list[dict[str, Any]]:
+    return deployment.get("spec", {}).get("template", {}).get("spec", {}).get("containers", [])
