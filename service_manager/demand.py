@@ -17,7 +17,7 @@ class Demand:
         leases: requests that hold the service.
         idle_since: when the last lease ended; None before the first one ends.
         stop: it is to stop now.
-        occupied: it is being asked something on nobody's behalf.
+        occupied: how many requests it has that nobody holds a lease for.
         wake: it is to wake although nobody holds it yet.
     """
 
@@ -28,7 +28,7 @@ class Demand:
         self.idle_since: float | None = None
         self.stop = False
         self.wake = False
-        self.occupied = False
+        self.occupied = 0
         self._bedtime: anyio.Event | None = None
 
     @property

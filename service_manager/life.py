@@ -291,13 +291,13 @@ class Life:
             # It may have fallen asleep again before this task has its turn.
             while not self.awake.is_set():
                 await self.awake.wait()
-            demand.occupied = True
+            demand.occupied += 1
             try:
                 self._around.learnt(await session.learn())
             except (ServiceManagerError, MCPError) as error:
                 self._log.debug("service_not_learnt", error=str(error))
             finally:
-                demand.occupied = False
+                demand.occupied -= 1
                 demand.notify()
             await self._relist.wait()
             self._relist = anyio.Event()

@@ -29,11 +29,15 @@ from service_manager.resources import ResourceUse
 from service_manager.runner import Runner
 from service_manager.session import ServiceSession
 from service_manager.sleeping import Sleeping
-from service_manager.status import ServiceStatus
+from service_manager.status import Check, ServiceStatus
 from service_manager.surroundings import Surroundings
 
 RETIRE_S = 30.0
 """How long the requests of a service that was changed or removed may take to end."""
+
+
+CHECK_S = 4.0
+"""How long a service that is awake may take to answer that it is well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +192,7 @@ class ServiceManager:
 
     async def set_level(self, name: str, level: str) -> None:
         """Have a service log at least from this level on. Raises as `lease` does."""
-        await self._usable(name).set_level(level)
+        await self._usable(name).settings.set_level(level)
 
     async def subscribe(self, name: str, uri: str) -> None:
         """Have a service tell when a resource changes; it does not sleep meanwhile.
@@ -197,11 +201,11 @@ class ServiceManager:
         """
         runner = self._usable(name)
         await self._gate.admit(runner.spec)
-        await runner.subscribe(uri)
+        await runner.settings.subscribe(uri)
 
     async def unsubscribe(self, name: str, uri: str) -> None:
         """Have it tell no longer. Raises as `lease` does."""
-        await self._usable(name).unsubscribe(uri)
+        await self._usable(name).settings.unsubscribe(uri)
 
     # What people and their programs tell it.
 
@@ -267,6 +271,23 @@ class ServiceManager:
             UnknownService: there is none of that name.
         """
         return self._runner(name).status()
+
+    async def check(self, within_s: float = CHECK_S) -> tuple[Check, ...]:
+        """Whether every service is well, all asked at once; none is started or woken for it.
+
+        Args:
+            within_s: how long a service may take to answer; all together take hardly longer.
+        """
+        found: dict[str, Check] = {}
+
+        async def check(runner: Runner) -> None:
+            found[runner.spec.name] = await runner.check(within_s)
+
+        runners = tuple(self._runners.values())
+        async with anyio.create_task_group() as tasks:
+            for runner in runners:
+                tasks.start_soon(check, runner)
+        return tuple(found[runner.spec.name] for runner in runners)
 
     def spec(self, name: str) -> ServiceSpec:
         """What a service is.

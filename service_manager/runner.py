@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import anyio
-import anyio.abc
 import structlog
+from mcp import MCPError
 from mcp.client.client import ConnectMode
 
 from service_manager.audience import Audience
@@ -21,8 +21,9 @@ from service_manager.policy.restart import Failures
 from service_manager.replay import SessionState
 from service_manager.resources import Limits, ResourceUse
 from service_manager.session import ServiceSession
+from service_manager.settings import SessionSettings
 from service_manager.sleeping import Sleeping
-from service_manager.status import ServiceStatus
+from service_manager.status import Check, ServiceStatus
 from service_manager.surroundings import Surroundings
 
 
@@ -58,6 +59,7 @@ class Runner:
         self._log = structlog.get_logger().bind(service=spec.name)
         self._demand = Demand(shared.clock)
         self._session_state = SessionState()
+        self.settings = SessionSettings(self._session_state, self._ask, lambda: self.alive, self.reconsider)
         self._failures = Failures()
         self._state = State.STOPPED
         self._life: Life | None = None
@@ -196,28 +198,6 @@ class Runner:
                 await self._demand.change()
         await self.stop()
 
-    # The session's state, which outlives the session.
-
-    async def set_level(self, level: str) -> None:
-        """Have the service log at least from this level on."""
-        if self._session_state.want_level(level) and self._life is not None:
-            await self._ask("logging/setLevel", {"level": level})
-
-    async def subscribe(self, uri: str) -> None:
-        """Be told of changes of a resource; while anybody is, the service does not sleep."""
-        if self._session_state.subscribe(uri):
-            try:
-                await self._ask("resources/subscribe", {"uri": uri})
-            except BaseException:
-                self._session_state.unsubscribe(uri)
-                raise
-
-    async def unsubscribe(self, uri: str) -> None:
-        """Be told no more."""
-        if self._session_state.unsubscribe(uri) and self._life is not None:
-            await self._ask("resources/unsubscribe", {"uri": uri})
-        self._demand.notify()
-
     # What is known of it.
 
     def status(self) -> ServiceStatus:
@@ -263,6 +243,29 @@ class Runner:
         """By what each limit is enforced; empty when it does not run."""
         running = self._life.running if self._life else None
         return {} if running is None else running.enforced
+
+    async def check(self, within_s: float) -> Check:
+        """Whether it is well; asks it only where it is awake, at most for so many seconds."""
+        name, state, life = self.spec.name, self._state, self._life
+        if self.unavailable:
+            return Check(name, False, state, self.unavailable)
+        if state is State.FAILED:
+            return Check(name, False, state, self._failure)
+        if state is not State.RUNNING or life is None or life.session is None:
+            return Check(name, True, state, f"It is {state}.")
+        began = self._shared.clock()
+        self._demand.occupied += 1
+        try:
+            with anyio.fail_after(within_s):
+                await life.session.request("ping", None)
+        except TimeoutError:
+            return Check(name, False, state, f"It did not answer a ping within {within_s:g} s.")
+        except (ServiceManagerError, MCPError) as error:
+            return Check(name, False, state, str(error))
+        finally:
+            self._demand.occupied -= 1
+            self._demand.notify()
+        return Check(name, True, state, "It answers.", (self._shared.clock() - began) * 1000)
 
     async def resources(self) -> ResourceUse | None:
         """What it uses now, without waking it; None when it has no process."""
@@ -382,8 +385,7 @@ class Runner:
     async def _ask(self, method: str, params: Mapping[str, str]) -> None:
         self.hold()
         try:
-            session = await self.ready()
-            await session.request(method, params)
+            await (await self.ready()).request(method, params)
         finally:
             self.release()
 

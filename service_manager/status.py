@@ -62,6 +62,22 @@ class SleepStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """Whether a service is well: it answers, or it would be started or woken by a call.
+
+    Attributes:
+        detail: what was seen, one sentence.
+        ms: how long its answer took; None when it was not asked.
+    """
+
+    name: str
+    ok: bool
+    state: State
+    detail: str
+    ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceStatus:
     """What `status` shows of one service. Times in seconds.
 

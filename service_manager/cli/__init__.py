@@ -9,6 +9,8 @@ from __future__ import annotations
 import typer
 
 from service_manager.cli import (
+    bench,
+    check,
     checking,
     contextforge,
     control,
@@ -31,7 +33,7 @@ app = typer.Typer(
 )
 
 
-COMMANDS = (listing, status, top, logs, control, serve, contextforge, checking, packages, probe)
+COMMANDS = (listing, status, top, logs, control, check, serve, contextforge, checking, packages, probe, bench)
 
 
 def register(app: typer.Typer) -> None:

@@ -81,6 +81,10 @@ class DaemonClient:
         query = {"lines": str(lines)} if since is None else {"lines": str(lines), "since": str(since)}
         return await self._ask("GET", f"/services/{quote(name, safe='')}/logs", query)
 
+    async def check(self) -> dict[str, Any]:
+        """Whether every service is well: ``ok``, and ``services`` one by one; wakes none."""
+        return await self._ask("GET", "/check")
+
     async def usage(self) -> dict[str, Any]:
         """What the services use, by service, as far as the daemon's monitor knows."""
         return await self._ask("GET", "/usage")

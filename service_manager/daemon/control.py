@@ -12,7 +12,7 @@ from service_manager.daemon.managed import Managed
 from service_manager.daemon.metrics import CONTENT_TYPE, exposition
 from service_manager.daemon.openapi import document
 from service_manager.daemon.routes import Answer, Asked, Parameter, Route, Table, endpoint_path
-from service_manager.daemon.view import Json, status_view, usage_view
+from service_manager.daemon.view import Json, check_view, status_view, usage_view
 from service_manager.errors import (
     ConfigError,
     DaemonError,
@@ -116,6 +116,7 @@ class Control:
                 bad_log,
                 lines,
             ),
+            Route("GET", "/check", "checkServices", "Whether every service is well.", "Checks", self._check),
             Route("GET", "/usage", "getUsage", "What the services use.", "Usage", self._used),
             Route(
                 "POST",
@@ -162,6 +163,10 @@ class Control:
         since = _number(asked, "since", 0)
         new = min(lines, journal.written - since)
         return Answer({"lines": list(journal.tail(new)), "written": journal.written})
+
+    async def _check(self, asked: Asked) -> Answer:
+        checks = await self._manager.check()
+        return Answer({"ok": all(check.ok for check in checks), "services": [check_view(c) for c in checks]})
 
     async def _used(self, asked: Asked) -> Answer:
         return Answer(await self._usage())

@@ -11,7 +11,7 @@ from service_manager.journal import Journal
 from service_manager.manager import Changes
 from service_manager.model import ServiceSpec
 from service_manager.resources import ResourceUse
-from service_manager.status import ServiceStatus
+from service_manager.status import Check, ServiceStatus
 
 
 class Managed(Services, Protocol):
@@ -47,6 +47,10 @@ class Managed(Services, Protocol):
 
     def journal(self, name: str) -> Journal:
         """What a service wrote to stderr."""
+        ...
+
+    async def check(self) -> tuple[Check, ...]:
+        """Whether every service is well; none is started or woken for it."""
         ...
 
     async def usage(self) -> Mapping[str, ResourceUse]:

@@ -85,6 +85,20 @@ def components() -> dict[str, Schema]:
             "A service as it is now. `endpoint` is the path of its MCP endpoint.",
         ),
         "Services": _object({"services": {"type": "array", "items": ref("Service")}}, "Every service."),
+        "Check": _object(
+            {
+                "name": _TEXT,
+                "ok": {"type": "boolean"},
+                "state": _choice(State),
+                "detail": _TEXT,
+                "ms": _NUMBER,
+            },
+            "Whether a service is well; `ms` is how long its answer took, null when it was not asked.",
+        ),
+        "Checks": _object(
+            {"ok": {"type": "boolean"}, "services": {"type": "array", "items": ref("Check")}},
+            "Whether every service is well.",
+        ),
         "Logs": _object(
             {"lines": _WORDS, "written": _COUNT},
             "The last lines a service wrote to stderr, oldest first, and how many it ever wrote.",

@@ -9,9 +9,20 @@ from dataclasses import asdict
 from typing import Any
 
 from service_manager.resources import Limits, MemoryUse, ResourceUse
-from service_manager.status import ServiceStatus, SleepStatus, WakeRecord
+from service_manager.status import Check, ServiceStatus, SleepStatus, WakeRecord
 
 Json = dict[str, Any]
+
+
+def check_view(check: Check) -> Json:
+    """Whether a service is well."""
+    return {
+        "name": check.name,
+        "ok": check.ok,
+        "state": check.state,
+        "detail": check.detail,
+        "ms": None if check.ms is None else round(check.ms, 1),
+    }
 
 
 def status_view(status: ServiceStatus) -> Json:

@@ -25,7 +25,7 @@ from service_manager.model import Priority, Progress, ServiceSpec, State
 from service_manager.replay import SessionState
 from service_manager.resources import MemoryUse, ResourceUse
 from service_manager.session import RawRequest, RawResult
-from service_manager.status import ServiceStatus
+from service_manager.status import Check, ServiceStatus
 
 
 class StandinSession:
@@ -160,6 +160,9 @@ class Standin:
     def known(self, name: str) -> Known:
         """What it said and listed."""
         return self._get(name).known
+
+    async def check(self) -> tuple[Check, ...]:
+        return tuple(Check(status.name, ok=True, state=status.state, detail="") for status in self.status())
 
     async def usage(self) -> Mapping[str, ResourceUse]:
         """An invented reading of those that run."""

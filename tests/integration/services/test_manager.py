@@ -17,6 +17,7 @@ from mcp.types import TextContent
 from service_manager.errors import ServiceCrashed, ServiceStartFailed, ServiceUnavailable, UnknownService
 from service_manager.manager import ServiceManager
 from service_manager.model import Command, CommandSource, Progress, ServiceSpec, State, Tier
+from service_manager.policy.rules import ResourceRules, SystemRules
 
 pytestmark = pytest.mark.anyio
 
@@ -47,8 +48,12 @@ def manager_of(
     resolver: Fixed | None = None,
     environ: Mapping[str, str] = os.environ,
     unavailable: Callable[[ServiceSpec], str] = lambda spec: "",
+    crowded: bool = False,
 ) -> ServiceManager:
-    return ServiceManager(specs, resolver or Fixed(), environ, unavailable=unavailable)
+    """A manager; `crowded` lifts the limit of how many may be awake at once."""
+    system = SystemRules(max_concurrent=None if crowded else 20)
+    rules = ResourceRules(system=system)
+    return ServiceManager(specs, resolver or Fixed(), environ, unavailable=unavailable, rules=rules)
 
 
 async def ignore(progress: float, total: float | None, message: str) -> None:
