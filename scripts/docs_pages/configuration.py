@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from service_manager.config import DATA_VARIABLE, SOURCES
-from service_manager.entry import ServiceEntry
-from service_manager.paths import HOME_VARIABLE, SERVICES_VARIABLE
+from service_manager.entry import LimitsEntry, ServiceEntry
+from service_manager.paths import HOME_VARIABLE, LIMITS_VARIABLE, SERVICES_VARIABLE, shipped_config_dir
 from tool_router.config import Settings
 from tool_router.config_file import ENVIRONMENT
 
@@ -47,6 +47,22 @@ Durations are seconds, or such as `30s`, `5m`, `1h30m`. `service-manager validat
 """
 
 
+SERVICE_LIMITS = """\
+### limits
+
+What one service may use, over the limits of its priority; a key that is left out leaves that limit as
+it is. Sizes are bytes, or such as `512MB`, `1.5GB`.
+"""
+
+LIMITS = """\
+## resource-limits.yml
+
+What services may use, and what happens when the machine runs short. Looked for where `{variable}`
+says, then at `~/.config/tool-router/resource-limits.yml`, then the shipped one, which is this; a key that
+is left out has the value it has here:
+"""
+
+
 def render() -> str:
     """The whole page."""
     sources = ", ".join(f"`{source}`" for source in SOURCES)
@@ -58,6 +74,10 @@ def render() -> str:
         _environment(),
         SERVICES.format(variable=SERVICES_VARIABLE, sources=sources),
         _table(ServiceEntry, number="duration"),
+        SERVICE_LIMITS,
+        _table(LimitsEntry, number="number"),
+        LIMITS.format(variable=LIMITS_VARIABLE),
+        f"```yaml\n{(shipped_config_dir() / 'resource-limits.yml').read_text(encoding='utf-8')}```\n",
     ]
     return "\n".join(parts)
 
@@ -100,6 +120,8 @@ def _kind(schema: Schema, definitions: Schema, number: str) -> str:
     match schema.get("type"):
         case "array":
             return f"list of {_kind(schema['items'], definitions, number)}"
+        case "object" if "properties" in schema:
+            return "keys, see below"
         case "object":
             return "mapping of text to text"
         case "number" | "integer" as kind:
@@ -135,6 +157,7 @@ def _environment() -> str:
         "|---|---|",
         "| `TOOL_ROUTER_CONFIG` | names the router.yml |",
         f"| `{SERVICES_VARIABLE}` | names the services.yml |",
+        f"| `{LIMITS_VARIABLE}` | names the resource-limits.yml |",
         f"| `{HOME_VARIABLE}` | puts configuration, data, state and cache under one directory |",
         *(
             f"| `{variable}` | fills `{section}.{key}` where router.yml leaves it out or empty |"
