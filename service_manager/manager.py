@@ -99,6 +99,7 @@ class ServiceManager:
             lambda: tuple(self._runners.values()), self._gate, self._rules, self._habits, clock
         )
         self._shared: Surroundings | None = None
+        resolver.know(self._specs)
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[None]:
@@ -245,6 +246,7 @@ class ServiceManager:
         )
         shared = self._shared
         assert shared is not None
+        self._resolver.know(tuple(wanted.values()))
         runners = {**self._runners}
         async with anyio.create_task_group() as tasks:
             for name in (*changes.changed, *changes.removed):

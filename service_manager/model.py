@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol
@@ -228,6 +228,10 @@ class Progress(Protocol):
 
 class CommandResolver(Protocol):
     """Turns a specification into what to run, installing it first when that is needed."""
+
+    def know(self, specs: Sequence[ServiceSpec]) -> None:
+        """Say which services there are, now and after every change of services.yml."""
+        ...
 
     async def resolve(self, spec: ServiceSpec, progress: Progress) -> Command:
         """Return the command of a service.

@@ -17,17 +17,24 @@ from service_manager.config import load_services
 from service_manager.install.resolver import PackageResolver
 from service_manager.lock import load_lock
 from service_manager.manager import ServiceManager
-from service_manager.model import Priority, ServiceSpec, Tier
+from service_manager.model import PackageSource, Priority, ServiceSpec, Tier
 from service_manager.paths import packages_dir, shipped_config_dir
 from service_manager.policy.rules import ResourceRules
 
 SERVICES = ("time", "git", "filesystem", "memory", "everything", "sequential-thinking")
 """The real servers that are measured; the last one keeps what it knows in memory alone."""
 
+PYTHON_SERVICES = ("time", "git", "fetch")
+"""Three that share an environment; two of them answer without a network."""
+
+WORKING = frozenset(SERVICES)
+
 NEVER_S = 86400.0
 
 
-def measured_services(directory: Path, environ: Mapping[str, str]) -> tuple[ServiceSpec, ...]:
+def measured_services(
+    directory: Path, environ: Mapping[str, str], names: Sequence[str] = SERVICES
+) -> tuple[ServiceSpec, ...]:
     """The services as they are shipped, with files of their own; they sleep only when they are told to."""
     file = shipped_config_dir() / "services.yml"
     places = {
@@ -38,7 +45,7 @@ def measured_services(directory: Path, environ: Mapping[str, str]) -> tuple[Serv
     known = {spec.name: spec for spec in load_services(file, places)}
     return tuple(
         replace(known[name], idle_timeout_s=NEVER_S, min_sleep_time_s=0.0, stateless=False, needs=())
-        for name in SERVICES
+        for name in names
     )
 
 
@@ -79,6 +86,45 @@ async def sleep_rows(
                     work = Work(spec.name, directory)
                     rows.append(await measure(manager, spec.name, work, cycles, target_ms, progress))
                     await manager.stop(spec.name)
+    return rows
+
+
+async def respawn_rows(cycles: int, environ: Mapping[str, str], progress: Callable[[str], None]) -> list[Row]:
+    """Measure Python services of one environment that sleep by being stopped and wake by a fork.
+
+    Args:
+        cycles: wakes of each.
+        environ: where packages are kept.
+        progress: told what is measured.
+    """
+    rules = ResourceRules()
+    rows: list[Row] = []
+    lock = load_lock(shipped_config_dir() / "services.yml")
+    with TemporaryDirectory(prefix="service-manager-bench-") as place:
+        directory = Path(place)
+        prepare(directory)
+        chosen = [
+            replace(
+                spec,
+                source=replace(spec.source, environment="bench"),
+                stateless=True,
+                sleep=Tier.RESPAWN,
+            )
+            for spec in measured_services(directory, environ, PYTHON_SERVICES)
+            if isinstance(spec.source, PackageSource)
+        ]
+        resolver = PackageResolver(packages_dir(environ), lock, environ)
+        manager = ServiceManager(chosen, resolver, environ, rules=rules)
+        async with manager.open():
+            for spec in chosen:
+                # With all of them known, the environment is worth a zygote.
+                progress(f"{spec.name}: installing")
+                await manager.ready(spec.name)
+            for spec in chosen:
+                if spec.name in WORKING:
+                    target_ms = rules.wake_target_s(spec) * 1000
+                    work = Work(spec.name, directory)
+                    rows.append(await measure(manager, spec.name, work, cycles, target_ms, progress))
     return rows
 
 

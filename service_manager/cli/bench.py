@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from service_manager.bench.cycles import Row
-from service_manager.bench.run import SERVICES, idle_services, sleep_rows
+from service_manager.bench.run import SERVICES, idle_services, respawn_rows, sleep_rows
 from service_manager.bench.swap import swap_file
 from service_manager.capabilities import missing, probe
 from service_manager.cli.common import FAILED, AsJson, print_json, told
@@ -34,6 +34,7 @@ def bench(
         Path | None, typer.Option("--swap-file", help="Make this swap file first, and remove it.")
     ] = None,
     swap_size: Annotated[str, typer.Option(help="The size of that file.")] = "2GB",
+    respawn: Annotated[bool, typer.Option(help="Also measure Python services that are forked.")] = True,
     together: Annotated[bool, typer.Option(help="Also measure ten idle services together.")] = True,
     as_json: AsJson = False,
 ) -> None:
@@ -49,6 +50,7 @@ def bench(
             rows = anyio.run(
                 sleep_rows, cycles, names or (), priority or [Priority.NORMAL], os.environ, _progress
             )
+            rows += anyio.run(respawn_rows, cycles, os.environ, _progress) if respawn else []
             idle = anyio.run(idle_services, os.environ, _progress) if together else None
     facts = {
         "swap": machine.swap,

@@ -84,6 +84,7 @@ class ProcessDriver:
         self._enforcer = enforcer
         self._zygotes = zygotes
         self._machine = machine or probe()
+        self._environments: dict[str, set[str]] = {}
 
     @asynccontextmanager
     async def run(
@@ -131,25 +132,34 @@ class ProcessDriver:
 
     async def _start(self, spec: ServiceSpec, command: Command) -> anyio.abc.Process:
         if self._zygotes is not None and command.python_entry and not spec.endpoint:
+            seen = self._environments.setdefault(command.environment, set())
+            seen.add(spec.name)
+            self._zygotes.know({command.environment: tuple(seen)})
             forked = await self._zygotes.start(
                 command.environment, command.python_entry, command.argv[1:], command.env, command.cwd
             )
             if forked is not None:
                 return forked
+        started: list[anyio.abc.Process] = []
         try:
-            return await anyio.open_process(
-                list(command.argv),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=command.env,
-                cwd=command.cwd,
-                start_new_session=True,
-            )
+            # Cancelled in the middle, only the leader would be killed, and not what it has started by then.
+            with anyio.CancelScope(shield=True):
+                started.append(
+                    await anyio.open_process(
+                        list(command.argv),
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.PIPE,
+                        env=command.env,
+                        cwd=command.cwd,
+                        start_new_session=True,
+                    )
+                )
         except OSError as error:
             raise ServiceStartFailed(
                 f"{spec.name} can't be started: {error}.", f"Check {command.argv[0]!r} in services.yml."
             ) from error
+        return started[0]
 
 
 async def _until_answering(service: ProcessService, spec: ServiceSpec) -> ServiceStartFailed | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,9 @@ TOOL = LockedTool(
 
 class Installed:
     """Every package is the clock."""
+
+    def know(self, specs: Sequence[ServiceSpec]) -> None:
+        """It makes no difference here."""
 
     async def resolve(self, spec: ServiceSpec, progress: Progress) -> Command:
         return Command((sys.executable, str(CLOCK)))

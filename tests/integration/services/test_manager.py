@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +30,9 @@ class Fixed:
     def __init__(self) -> None:
         self.asked = 0
         self.entered = anyio.Event()
+
+    def know(self, specs: Sequence[ServiceSpec]) -> None:
+        """It makes no difference here."""
 
     async def resolve(self, spec: ServiceSpec, progress: Progress) -> Command:
         self.asked += 1

@@ -39,6 +39,7 @@ async def test_the_second_start_in_an_environment_is_a_fork_and_so_are_all_that_
     environment = make_environment(tmp_path / "environment")
     async with Zygotes(base, guardian) as zygotes:
         nursery = Nursery(zygotes, environment, base)
+        zygotes.know({str(environment): ("one", "two")})
         assert await nursery.fork("well:three") is None
         assert zygotes.pids() == {}
 

@@ -114,6 +114,11 @@ def test_what_keeps_a_deployment_from_having_pods_is_told() -> None:
     assert found == "it has no pods; FailedCreate (quota)"
 
 
+def test_a_warning_about_its_replica_set_is_about_it() -> None:
+    quota = event("exceeded quota", "2026-01-01", involvedObject={"kind": "ReplicaSet", "name": "d-5c8f"})
+    assert "exceeded quota" in why_not(deployment(), (), [quota])
+
+
 def test_the_last_warnings_about_it_are_told_oldest_first() -> None:
     events = [
         event("third", "2026-01-03"),

@@ -127,9 +127,10 @@ def test_node_is_given_only_what_its_version_knows(version: tuple[int, ...], *, 
 
 
 @pytest.mark.parametrize(
-    ("starts", "services", "worth"), [(1, 1, False), (1, 2, False), (2, 1, True), (1, 3, True), (9, 9, True)]
+    ("starts", "services", "worth"),
+    [(1, 1, False), (9, 1, False), (1, 2, False), (2, 2, True), (1, 3, True), (9, 9, True)],
 )
-def test_a_zygote_is_worth_it_at_the_second_start_or_for_three_services(
+def test_a_zygote_is_worth_it_at_the_second_start_of_two_services_or_for_three(
     starts: int, services: int, *, worth: bool
 ) -> None:
     assert worth_it(starts, services) == worth

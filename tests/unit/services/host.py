@@ -5,7 +5,7 @@ Each process is a real MCP server at the other end of memory streams. Time is th
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum, auto
 from itertools import count
@@ -195,6 +195,9 @@ class Host:
         self.twice: list[str] = []
         self.on_end = on_end
         self._pids = count(100)
+
+    def know(self, specs: Sequence[ServiceSpec]) -> None:
+        """It makes no difference here."""
 
     async def resolve(self, spec: ServiceSpec, progress: Progress) -> Command:
         await progress(0.0, None, f"installing {spec.name}")
