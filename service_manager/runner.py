@@ -260,8 +260,11 @@ class Runner:
                 await life.session.request("ping", None)
         except TimeoutError:
             return Check(name, False, state, f"It did not answer a ping within {within_s:g} s.")
-        except (ServiceManagerError, MCPError) as error:
+        except ServiceManagerError as error:
             return Check(name, False, state, str(error))
+        except MCPError:
+            # The protocol of 2026-07-28 has no ping: that it says so is an answer as good as any.
+            pass
         finally:
             self._demand.occupied -= 1
             self._demand.notify()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
@@ -202,7 +203,7 @@ class Sleeping:
                     self._calibrate_by_start()
                 else:
                     await self._calibrate_tier(running, session, tier)
-        except (MCPError, ServiceCrashed) as error:
+        except ServiceCrashed as error:
             self._log.warning("service_not_calibrated", error=str(error))
         finally:
             self._calibrating = False
@@ -221,7 +222,9 @@ class Sleeping:
             began = self._clock()
             await running.sleeper.wake()
             resumed = self._clock()
-            await session.request(method, None)
+            # A refusal is an answer too; the protocol of 2026-07-28 has no ping.
+            with suppress(MCPError):
+                await session.request(method, None)
             answered = self._clock()
             # The first sleep takes everything from it; what it then fetches back is what later wakes need.
             if number:
