@@ -22,7 +22,7 @@ from service_manager.known import Known, Notification
 from service_manager.model import Command, CommandResolver, Progress, ServiceSpec, State, Tier, UrlSource
 from service_manager.replay import SessionState
 from service_manager.resources import Limits
-from service_manager.session import ServiceSession
+from service_manager.session import EXIT_S, ServiceSession
 from service_manager.sleeping import Sleeping
 
 _HANDSHAKE_ERRORS = (MCPError, OSError, ValidationError, ValueError, RuntimeError, ExceptionGroup)
@@ -126,11 +126,12 @@ class Life:
             self.running = None
 
     def hung_up(self) -> None:
-        """Note that its session is of no use any more."""
-        if not self.crash and self.awake.is_set() and self.running is not None:
+        """Note that its session is of no use any more; that of one told to stop is no crash."""
+        demand = self._around.demand
+        if not demand.stop and not self.crash and self.awake.is_set() and self.running is not None:
             self._break("it closed its connection")
-            self._around.demand.stop = True
-            self._around.demand.notify()
+            demand.stop = True
+            demand.notify()
 
     async def relay(self, progress: float, total: float | None, message: str) -> None:
         """Tell every waiting caller how far the start is."""
@@ -186,6 +187,10 @@ class Life:
             if self.session is None:
                 self.era = "auto"
                 self.error = ServiceStartFailed(cause(error))
+                if running.pid is not None:
+                    # Its streams close a moment before its exit code and its last words are known.
+                    with anyio.move_on_after(EXIT_S):
+                        await running.wait()
 
     async def _bring_back(self, session: ServiceSession) -> None:
         """Set in a new session what clients had set in the one before."""

@@ -12,7 +12,7 @@ from service_manager.daemon.managed import Managed
 from service_manager.daemon.metrics import CONTENT_TYPE, exposition
 from service_manager.daemon.openapi import document
 from service_manager.daemon.routes import Answer, Asked, Parameter, Route, Table, endpoint_path
-from service_manager.daemon.view import Json, check_view, status_view, usage_view
+from service_manager.daemon.view import Json, check_view, status_view
 from service_manager.errors import (
     ConfigError,
     DaemonError,
@@ -60,7 +60,7 @@ class Control:
         identity: what `health` says besides: ``pid`` and ``instance``.
         reload: reads services.yml again and gives what changed.
         end: begins to end the daemon; returns at once.
-        usage: what the services use; the manager's own reading by default.
+        usage: what the services and the machine use (see `monitor.snapshot`).
 
     Attributes:
         table: its routes.
@@ -73,13 +73,13 @@ class Control:
         identity: Mapping[str, Any],
         reload: Callable[[], Awaitable[Changes]],
         end: Callable[[], None],
-        usage: Callable[[], Awaitable[Json]] | None = None,
+        usage: Callable[[], Awaitable[Json]],
     ) -> None:
         self._manager = manager
         self._identity = dict(identity)
         self._reload = reload
         self._end = end
-        self._usage = usage or self._read_usage
+        self._usage = usage
         self.ready = False
         self.table = Table(self._routes())
 
@@ -170,9 +170,6 @@ class Control:
 
     async def _used(self, asked: Asked) -> Answer:
         return Answer(await self._usage())
-
-    async def _read_usage(self) -> Json:
-        return {name: usage_view(use) for name, use in (await self._manager.usage()).items()}
 
     async def _reloaded(self, asked: Asked) -> Answer:
         changes = asdict(await self._reload())

@@ -13,6 +13,7 @@ _TEXT: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _NUMBER: Schema = {"type": ["number", "null"]}
 _WORDS: Schema = {"type": "array", "items": _TEXT}
+_RATES: Schema = dict.fromkeys(("cpu_percent", "disk_read", "disk_written", "received", "sent"), _NUMBER)
 
 
 def ref(name: str) -> Schema:
@@ -103,25 +104,38 @@ def components() -> dict[str, Schema]:
             {"lines": _WORDS, "written": _COUNT},
             "The last lines a service wrote to stderr, oldest first, and how many it ever wrote.",
         ),
-        "Use": {
-            **_object(
-                {
-                    "cpu_s": {"type": "number"},
-                    "memory": ref("Memory"),
-                    "disk_read": _COUNT,
-                    "disk_written": _COUNT,
-                    "received": {"type": ["integer", "null"]},
-                    "sent": {"type": ["integer", "null"]},
-                    "processes": _COUNT,
-                },
-                "What a service uses; counters from the start of its processes.",
-            ),
-        },
-        "Usage": {
-            "type": "object",
-            "description": "By service; only those that have processes.",
-            "additionalProperties": ref("Use"),
-        },
+        "Use": _object(
+            {
+                "state": _choice(State),
+                "processes": _COUNT,
+                "memory": _or_null("Memory"),
+                **_RATES,
+                "baseline": {"type": "object"},
+                "anomalies": {"type": "array", "items": {"type": "object"}},
+            },
+            "What a service uses; rates per second, `cpu_percent` of one processor.",
+        ),
+        "Machine": _object(
+            {
+                "processors": _COUNT,
+                "memory_total": _NUMBER,
+                "memory_used": _NUMBER,
+                "swap_total": _NUMBER,
+                "swap_used": _NUMBER,
+                **_RATES,
+            },
+            "What the whole machine uses; `cpu_percent` of all its processors.",
+        ),
+        "Usage": _object(
+            {
+                "at": _NUMBER,
+                "interval_s": _NUMBER,
+                "history": {"enum": ["file", "memory"]},
+                "machine": _or_null("Machine"),
+                "services": {"type": "object", "additionalProperties": ref("Use")},
+            },
+            "What the monitor knows; `at` is the Unix time of its last regular reading.",
+        ),
         "Changes": {
             "type": "object",
             "description": "The services whose specification changed, by what became of them.",

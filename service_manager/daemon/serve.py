@@ -29,10 +29,14 @@ from service_manager.daemon.listen import Bound, Listening, bound
 from service_manager.daemon.lock import AlreadyRuns, held
 from service_manager.daemon.managed import Managed
 from service_manager.daemon.place import Place, place_of
+from service_manager.daemon.view import Json
 from service_manager.daemon.watch import on_change, on_hangup, state_of
 from service_manager.endpoint.endpoints import Endpoints
 from service_manager.errors import ServiceManagerError
+from service_manager.limitsfile import load_limits
 from service_manager.manager import Changes
+from service_manager.monitor.assembly import monitor_of
+from service_manager.paths import limits_file
 
 GRACE_S = 5.0
 """How long requests under way may take once the daemon is told to end."""
@@ -108,12 +112,23 @@ class _Daemon:
             secrets.token_hex(8),
         )
         identity = {"pid": address.pid, "instance": address.instance}
-        control = Control(self._manager, identity, self._reload, self._end.set)
+        monitor = monitor_of(
+            self._manager,
+            self._options.services_file,
+            self._environ,
+            load_limits(limits_file(None, self._environ), self._environ).monitor,
+        )
+
+        async def usage() -> Json:
+            return (await monitor.look()).plain()
+
+        control = Control(self._manager, identity, self._reload, self._end.set, usage)
         guard = Guard(address.token, token_needed=listener.path is None, any_host=listening.allow_remote)
         server = _server(DaemonApp(guard, self._endpoints, control, self._activity))
         async with self._manager.open(), anyio.create_task_group() as tasks:
             async with self._endpoints.open(), anyio.create_task_group() as serving:
                 serving.start_soon(partial(server.serve, sockets=[listener.socket]))
+                tasks.start_soon(monitor.run)
                 self._watch(tasks, await state_of(self._options.services_file))
                 control.ready = True
                 write_address(self._place, address)

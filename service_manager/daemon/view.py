@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from service_manager.resources import Limits, MemoryUse, ResourceUse
+from service_manager.resources import Limits, MemoryUse
 from service_manager.status import Check, ServiceStatus, SleepStatus, WakeRecord
 
 Json = dict[str, Any]
@@ -82,11 +82,6 @@ def memory_view(memory: MemoryUse) -> Json:
 def limits_view(limits: Limits) -> Json:
     """What a service may use."""
     return asdict(limits)
-
-
-def usage_view(use: ResourceUse) -> Json:
-    """One reading of what a service uses."""
-    return {**asdict(use), "memory": memory_view(use.memory)}
 
 
 def _rounded(value: float | None) -> float | None:

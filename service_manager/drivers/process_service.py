@@ -29,6 +29,9 @@ from service_manager.resources import Limits, MemoryUse, ResourceUse
 STDERR_LINES = 20
 """How many of a service's last stderr lines go into error messages."""
 
+LAST_WORDS_S = 0.1
+"""How long the end of the stderr of a service that has ended is waited for."""
+
 LINE_LIMIT = 64 * 1024
 """A longer line of stderr is thrown away: nobody wants to read it, and it would take our memory."""
 
@@ -61,6 +64,7 @@ class ProcessService:
         self._machine = machine
         self._enforcer = enforcer
         self._ended = anyio.Event()
+        self._heard = anyio.Event()
         self._writing = anyio.Lock()
         self._sleeper: Sleeper | None = None
         self._log = structlog.get_logger().bind(service=name)
@@ -118,6 +122,7 @@ class ProcessService:
         """Keep its last stderr lines, and never let it wait for a reader."""
         assert self._process.stderr is not None
         await self._follow(self._process.stderr)
+        self._heard.set()
 
     async def follow_stdout(self) -> None:
         """Treat its standard output as its stderr: it speaks MCP elsewhere."""
@@ -125,8 +130,11 @@ class ProcessService:
         await self._follow(self._process.stdout)
 
     async def follow_exit(self) -> None:
-        """Notice the end of the process."""
+        """Notice the end of the process, and what it said last."""
         await self._process.wait()
+        # What it has left behind may hold its stderr open.
+        with anyio.move_on_after(LAST_WORDS_S):
+            await self._heard.wait()
         self._ended.set()
 
     async def _follow(self, stream: anyio.abc.ByteReceiveStream) -> None:

@@ -50,7 +50,7 @@ NOISE = (
     b"\xff\xfe\x00 no text at all",
 )
 
-TOOLS = ("echo", "pid", "crash", "wait", "eat", "burn", "flood", "leave", "deafen")
+TOOLS = ("echo", "pid", "crash", "wait", "rest", "eat", "burn", "flood", "leave")
 
 writing = threading.Lock()
 kept: list[bytearray] = []
@@ -134,6 +134,7 @@ def called(name: str, arguments: Json) -> str | None:
 def listed() -> Any:
     """The tools as it lists them."""
     if "odd-lists" in SWITCHES:
+        complain("listed")
         return 7
     more = Path(SWITCHES["tools"]).read_text().split() if SWITCHES.get("tools") else []
     return [{"name": name, "inputSchema": {"type": "object"}} for name in (*TOOLS, *more)]
@@ -231,7 +232,8 @@ def main() -> None:
     if "die" in SWITCHES or not Path(SWITCHES.get("die-without", "/")).exists():
         complain("no licence found")
         sys.exit(7)
-    flood(int(SWITCHES.get("flood", 0)))
+    if megabytes := int(SWITCHES.get("flood", 0)):
+        flood(megabytes)
     for line in NOISE if "noise" in SWITCHES else ():
         say(line)
     if megabytes := int(SWITCHES.get("big-noise", 0)):

@@ -19,8 +19,11 @@ from service_manager.daemon.activity import Activity
 from service_manager.daemon.app import DaemonApp
 from service_manager.daemon.control import Control
 from service_manager.daemon.guard import Guard
+from service_manager.daemon.view import Json
 from service_manager.endpoint.endpoints import Endpoints
 from service_manager.manager import Changes
+from service_manager.model import State
+from service_manager.monitor.snapshot import ServiceUse, Snapshot
 from tests.integration.daemon.standin import Service, Standin
 from tests.integration.daemon.wire_client import Era, WireClient
 from tests.support.loopback import serve
@@ -80,7 +83,12 @@ async def serving(**services: Sequence[str]) -> AsyncGenerator[Served]:
     async def reload() -> Changes:
         return Changes(("new",))
 
-    control = Control(manager, {"pid": 1, "instance": "one"}, reload, ended.set)
+    async def usage() -> Json:
+        uses = await manager.usage()
+        services = tuple(ServiceUse(name, State.RUNNING, use) for name, use in uses.items())
+        return Snapshot(None, 30.0, services=services).plain()
+
+    control = Control(manager, {"pid": 1, "instance": "one"}, reload, ended.set, usage)
     app = DaemonApp(Guard(TOKEN), endpoints, control, activity)
     async with manager.open(), endpoints.open(), serve(app) as loopback:
         yield Served(loopback.url, manager, activity, ended, control, endpoints)

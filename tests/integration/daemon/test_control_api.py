@@ -66,7 +66,8 @@ async def test_everything_in_the_document_is_answered_as_it_says(checked: Checke
     assert [row["name"] for row in (await checked.ask("GET", "/services"))["services"]] == ["raw", "absent"]
     assert (await checked.ask("GET", name, name="raw"))["state"] == "stopped"
     assert (await checked.ask("POST", f"{name}/start", name="raw"))["state"] == "running"
-    assert list(await checked.ask("GET", "/usage")) == ["raw"]
+    assert list((await checked.ask("GET", "/usage"))["services"]) == ["raw"]
+    assert (await checked.ask("GET", "/check"))["ok"]
     assert (await checked.ask("POST", f"{name}/sleep", name="raw"))["state"] == "sleeping"
     assert (await checked.ask("POST", f"{name}/wake", name="raw"))["state"] == "running"
     assert (await checked.ask("POST", f"{name}/stop", name="raw"))["state"] == "stopped"
@@ -138,7 +139,7 @@ async def test_the_client_gives_what_the_daemon_says(client: DaemonClient, serve
     assert {row["name"] for row in await client.services()} == {"raw", "absent"}
     assert (await client.do("raw", "start"))["state"] == "running"
     assert (await client.service("raw"))["starts"] == 1
-    assert list(await client.usage()) == ["raw"]
+    assert list((await client.usage())["services"]) == ["raw"]
     assert (await client.health())["instance"] == "one"
     journal = served.manager.journal("raw")
     journal.add("one")

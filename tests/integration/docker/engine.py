@@ -22,6 +22,9 @@ WATCHED = "watched:1"
 
 START_S = 30.0
 
+_WITH_US = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
+"""Ends the engine with the tests, also when they are killed."""
+
 
 def missing() -> str:
     """What there is no engine for; empty when there can be one."""
@@ -111,7 +114,7 @@ class EngineProcess:
         }
         with self._log().open("wb") as log:
             self._process = subprocess.Popen(
-                ["dockerd", *(f"--{name}={value}" for name, value in options.items())],
+                [*_WITH_US, "dockerd", *(f"--{name}={value}" for name, value in options.items())],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

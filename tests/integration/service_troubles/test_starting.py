@@ -16,6 +16,7 @@ from tests.integration.service_troubles.trouble import (
     children_with,
     ignore,
     manager_of,
+    pid_of,
     trouble,
     until,
 )
@@ -64,13 +65,13 @@ async def test_a_line_of_ten_megabytes_that_is_no_message_is_passed_over() -> No
 async def test_a_service_whose_lists_are_no_lists_can_still_be_called() -> None:
     manager = manager_of(trouble("odd-lists"))
     async with manager.open():
+        pid = await pid_of(manager)
         # What it offers is asked once nobody uses it.
-        await manager.ready("s")
-        await anyio.wait_all_tasks_blocked()
-        async with manager.lease("s") as session:
-            await session.request("ping", None)
+        await until(lambda: bool(manager.journal("s").written))
         assert await ask(manager, "echo", text="x") == "x"
-        assert manager.one("s").starts == 1
+        await anyio.wait_all_tasks_blocked()
+        assert await pid_of(manager) == pid
+        assert (manager.one("s").starts, manager.one("s").state) == (1, State.RUNNING)
 
 
 async def test_a_service_that_dies_at_once_fails_for_good_after_three_starts_and_recovers_after_the_backoff(
