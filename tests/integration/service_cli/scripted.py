@@ -120,7 +120,11 @@ async def _serving(home: Home, manager: Scripted, usage: Any) -> AsyncGenerator[
 
     token, endpoints = make_token(place), Endpoints(manager)
     identity = {"pid": os.getpid(), "instance": "scripted"}
-    control = Control(manager, identity, reload, end, usage and partial(usage, manager))
+
+    async def nothing() -> dict[str, Any]:
+        return {}
+
+    control = Control(manager, identity, reload, end, partial(usage, manager) if usage else nothing)
     app = DaemonApp(Guard(token), endpoints, control, Activity())
     async with endpoints.open(), serve(app) as loopback:
         write_address(place, Address(loopback.url, "", token, os.getpid(), "scripted"))
