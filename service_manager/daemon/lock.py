@@ -49,5 +49,5 @@ def _taken(place: Place) -> AlreadyRuns:
     where = address.socket or address.url
     return AlreadyRuns(
         f"A daemon of this services.yml runs already: process {address.pid}, {where}.",
-        "Use that one, or end it with POST /shutdown.",
+        "Use that one, or end it with `service-manager shutdown`.",
     )

@@ -25,7 +25,7 @@ from service_manager.journal import Journal
 from service_manager.linux.members import members
 from service_manager.linux.usage import usage
 from service_manager.model import ServiceSpec
-from service_manager.resources import Limits, ResourceUse
+from service_manager.resources import Limits, MemoryUse, ResourceUse
 
 LAST_LINES = 20
 """How many of its last stderr lines go into error messages."""
@@ -104,14 +104,15 @@ class ContainerService:
         """What it uses now, paused or not.
 
         Its processes are counted where they can be seen, in some milliseconds. An engine gives no answer
-        before the next tick of its own counting, up to a second later.
-
-        Raises:
-            ServiceManagerError: its engine does not answer.
+        before the next tick of its own counting, up to a second later; where it gives none, nothing is known.
         """
-        if self._processes is None or self.pid is None:
+        if self._processes is not None and self.pid is not None:
+            return await to_thread.run_sync(_counted, self.pid, self._container)
+        try:
             return await self._engine.usage(self._container)
-        return await to_thread.run_sync(_counted, self.pid, self._container)
+        except EngineError as error:
+            self._log.debug("container_usage_unknown", error=str(error))
+            return ResourceUse(0.0, MemoryUse(0), processes=0)
 
     async def health(self) -> str:
         """What its HEALTHCHECK says: healthy, unhealthy or starting; without one its state, e.g. running.

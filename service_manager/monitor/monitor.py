@@ -109,18 +109,26 @@ class Monitor:
         return self._snapshot
 
     async def look(self, max_age_s: float = 1.0) -> Snapshot:
-        """What is known, read anew when it is older than `max_age_s`; nothing is learned or kept of it.
+        """What is known, read anew when it is older than `max_age_s` or a service has another state since.
+
+        Nothing is learned or kept of it.
 
         For who watches closely: the rates are those since the last look.
         """
         async with self._reading:
-            if self._looked_at is None or self._clock() - self._looked_at >= max_age_s:
+            if self._stale(max_age_s):
                 taken = await self._take(self._looks, self._machine_looked)
                 if taken is not None:
                     snapshot, self._machine_looked = taken
                     self._look = self._told(snapshot, self._wall())
                     self._looked_at = self._machine_looked.at
         return self._look
+
+    def _stale(self, max_age_s: float) -> bool:
+        if self._looked_at is None or self._clock() - self._looked_at >= max_age_s:
+            return True
+        known = [(service.name, service.state) for service in self._look.services]
+        return known != [(status.name, status.state) for status in self._manager.status()]
 
     def snapshot(self) -> Snapshot:
         """What is known since the last regular reading; reads nothing."""

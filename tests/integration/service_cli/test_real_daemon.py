@@ -87,6 +87,20 @@ def test_starting_a_service_starts_the_daemon_and_shutting_that_down_ends_both(
     assert states(run) == {"echo": "stopped", "doomed": "stopped"}
 
 
+def test_what_a_service_uses_is_watched_by_its_daemon(services: Home, run: Run) -> None:
+    assert run("start", "echo").exit_code == 0
+    watched = run("top", "--once", "--json", "--interval", "1.1")
+
+    assert watched.exit_code == 0, watched.stderr
+    data = json.loads(watched.stdout)
+    echo, doomed = (data["services"][name] for name in ("echo", "doomed"))
+    assert data["history"] == "file"
+    assert (echo["state"], doomed["memory"]) == ("running", None)
+    if sys.platform == "linux":
+        assert echo["memory"]["pss"] > 1_000_000
+        assert echo["cpu_percent"] is not None
+
+
 def test_a_service_that_does_not_start_is_told_with_its_last_words_which_are_in_its_log(
     services: Home, run: Run
 ) -> None:

@@ -14,6 +14,9 @@ from typing import Any
 import anyio
 from mcp.types import TextContent
 
+from service_manager.capabilities import SwapKind, probe
+from service_manager.enforce.groups import PREFIX, bases
+from service_manager.enforce.hierarchy import hierarchies
 from service_manager.keepsakes import Keepsakes
 from service_manager.manager import ServiceManager
 from service_manager.model import Command, CommandSource, Progress, ServiceSpec, Transition
@@ -61,10 +64,21 @@ def manager_of(
     observe: Callable[[Transition], None] = lambda change: None,
     keepsakes: Keepsakes | None = None,
 ) -> ServiceManager:
-    """A manager of real processes; with a clock of the test's own, the machine is not watched."""
+    """A manager of real processes; with a clock of the test's own, the machine is not watched.
+
+    It knows of no swap: what others make of it meanwhile would change how services sleep here.
+    """
     more: Mapping[str, Any] = {} if clock is None else {"clock": clock, "governed": False}
+    machine = replace(probe(), swap=SwapKind.NONE)
     return ServiceManager(
-        specs, AsWritten(), os.environ, rules=rules, observe=observe, keepsakes=keepsakes, **more
+        specs,
+        AsWritten(),
+        os.environ,
+        rules=rules,
+        observe=observe,
+        keepsakes=keepsakes,
+        machine=machine,
+        **more,
     )
 
 
@@ -91,6 +105,17 @@ def state_of(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def frozen(pid: int) -> bool:
+    """Whether a process is stopped, by a signal or with its control group."""
+    if state_of(pid) == "T":
+        return True
+    for base in bases(hierarchies()):
+        for listing in base.directory.glob(f"{PREFIX}*/*/cgroup.procs"):
+            if base.version == 2 and str(pid) in listing.read_text().split():
+                return "frozen 1" in (listing.parent / "cgroup.events").read_text()
+    return False
 
 
 def alive(pid: int) -> bool:

@@ -288,3 +288,17 @@ async def test_services_are_read_at_every_interval_until_it_is_cancelled() -> No
 
     assert scope.cancelled_caught
     assert at == [0, 45, 90, 135]
+
+
+async def test_a_look_shows_a_service_that_has_just_started() -> None:
+    machine = Machine()
+    machine.put("time", State.STOPPED, None)
+    async with watching(machine) as monitor:
+        await monitor.read()
+        machine.put("time", State.RUNNING, 1.0)
+        started = await monitor.look(max_age_s=60.0)
+        machine.put("time", State.RUNNING, 2.0)
+        same = await monitor.look(max_age_s=60.0)
+
+    assert started.services[0].state is State.RUNNING
+    assert same is started
