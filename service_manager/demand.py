@@ -18,6 +18,7 @@ class Demand:
         idle_since: when the last lease ended; None before the first one ends.
         stop: it is to stop now.
         occupied: how many requests it has that nobody holds a lease for.
+        hurried: who asked it to sleep waits for its room.
         wake: it is to wake although nobody holds it yet.
     """
 
@@ -29,6 +30,7 @@ class Demand:
         self.stop = False
         self.wake = False
         self.occupied = 0
+        self.hurried = False
         self._bedtime: anyio.Event | None = None
 
     @property
@@ -54,8 +56,13 @@ class Demand:
         """Whether it is to sleep now, if nobody holds it."""
         return self._bedtime is not None
 
-    def ask_to_sleep(self) -> anyio.Event:
-        """Ask for sleep now; the event is set once it sleeps, or will not."""
+    def ask_to_sleep(self, *, hurried: bool = False) -> anyio.Event:
+        """Ask for sleep now; the event is set once it sleeps, or will not.
+
+        Args:
+            hurried: somebody waits for its room, so that there is no time to try tiers out.
+        """
+        self.hurried = hurried
         if self._bedtime is None:
             self._bedtime = anyio.Event()
         self.notify()

@@ -87,7 +87,7 @@ class Gate:
         """Put a service to sleep; its name where that failed."""
         runner = next(runner for runner in self._runners() if runner.spec.name == name)
         try:
-            await runner.sleep()
+            await runner.sleep(hurried=True)
         except SleepFailed:
             return frozenset({name})
         return frozenset()

@@ -117,7 +117,7 @@ class Governor:
             await runners[name].stop()
         for name in dict.fromkeys(asleep):
             try:
-                await runners[name].sleep()
+                await runners[name].sleep(hurried=True)
             except SleepFailed as error:
                 self._log.debug("service_not_put_to_sleep", service=name, error=str(error))
 

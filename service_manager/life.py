@@ -263,8 +263,9 @@ class Life:
 
     async def _fall_asleep(self, running: Running, session: ServiceSession) -> None:
         try:
-            told = self._around.demand.sleep_asked
-            tier = await self._around.sleeping.fall_asleep(running, session, told=told)
+            demand = self._around.demand
+            told, hurried = demand.sleep_asked, demand.sleep_asked and demand.hurried
+            tier = await self._around.sleeping.fall_asleep(running, session, told=told, hurried=hurried)
         except SleepFailed as error:
             self._log.warning("service_sleep_failed", error=str(error))
             tier = Tier.WARM

@@ -95,8 +95,6 @@ class Runner:
         """Where it is in its lifecycle."""
         return self._state
 
-    # Leases.
-
     def hold(self) -> None:
         """Take a lease: a held service does not fall asleep."""
         self._demand.hold()
@@ -131,8 +129,6 @@ class Runner:
             if self._life is life and self._state is State.RUNNING:
                 return life.session
 
-    # What a person or a policy tells it.
-
     async def stop(self) -> None:
         """Stop the service now, leased or not, and return when it has ended."""
         self._told_to_stop = True
@@ -148,8 +144,11 @@ class Runner:
         if self._state in (State.FAILED, State.SLEEPING):
             self._move(State.STOPPED)
 
-    async def sleep(self) -> None:
+    async def sleep(self, *, hurried: bool = False) -> None:
         """Let it fall asleep now, however long it has been idle, and return when it is.
+
+        Args:
+            hurried: somebody waits for its room.
 
         Raises:
             SleepFailed: it is used, it does not run, or it can't sleep.
@@ -160,7 +159,7 @@ class Runner:
             raise SleepFailed(f"{self.spec.name} is {self._state}.", "Only what runs can be put to sleep.")
         if self._demand.leases or self._session_state.subscribed:
             raise SleepFailed(f"{self.spec.name} is in use.", "Try again when its requests are answered.")
-        await self._demand.ask_to_sleep().wait()
+        await self._demand.ask_to_sleep(hurried=hurried).wait()
         await self._gone_if_stopping()
         if not self._sleeps():
             why = self._sleeping.status().reason
@@ -197,8 +196,6 @@ class Runner:
             while self._demand.leases:
                 await self._demand.change()
         await self.stop()
-
-    # What is known of it.
 
     def status(self) -> ServiceStatus:
         """What `status` shows."""
@@ -274,8 +271,6 @@ class Runner:
         """What it uses now, without waking it; None when it has no process."""
         running = self._life.running if self._life else None
         return None if running is None else await running.usage()
-
-    # What its task does.
 
     def _start(self) -> Life:
         if self._closed:

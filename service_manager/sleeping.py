@@ -83,16 +83,25 @@ class Sleeping:
             return Choice(tiers[1], f"It was told to sleep. {choice.reason}")
         return choice
 
-    async def fall_asleep(self, running: Running, session: ServiceSession, *, told: bool = False) -> Tier:
+    async def fall_asleep(
+        self, running: Running, session: ServiceSession, *, told: bool = False, hurried: bool = False
+    ) -> Tier:
         """Put it to sleep, and say in which tier; WARM: it is awake; RESPAWN: it is to be stopped.
 
         The first time, the tiers it could have are tried out. Cancelled at any time, `rouse` follows.
+
+        Args:
+            running: the service.
+            session: asks it what shows that it is awake.
+            told: it was told to sleep, although it would stay awake.
+            hurried: somebody waits for its room: nothing is tried out.
 
         Raises:
             SleepFailed: it is awake still.
         """
         self._awake = _larger(self._awake, await running.sleeper.memory())
-        await self._calibrate(running, session)
+        if not hurried:
+            await self._calibrate(running, session)
         choice = self._choice = self.choose(running, told=told)
         if choice.tier is Tier.RESPAWN:
             self._asleep = MemoryUse(0)

@@ -35,6 +35,9 @@ SETTLED_S = 5.0
 
 PAUSE_S = 0.02
 
+KILLED_S = 5.0
+"""How long a killed container is waited for."""
+
 KILLED = 137
 """The exit code of what SIGKILL ended: 128 + 9."""
 
@@ -132,7 +135,11 @@ class ContainerService:
             self._ended.set()
 
     async def end(self, grace_s: float) -> None:
-        """End its input, ask it to stop, give it a grace; who removes it kills it. Not to be cancelled."""
+        """End its input, ask it to stop, and kill it after a grace. Not to be cancelled.
+
+        Its streams end with it: they are only broken off where the engine does not end them, since a wait
+        that is cancelled just when they end is an error in the event loop.
+        """
         try:
             await self._attachment.stdout.aclose()
             await self._attachment.send_eof()
@@ -141,6 +148,10 @@ class ContainerService:
                 await self._continue()
                 await self._ask_to_stop()
                 with anyio.move_on_after(grace_s):
+                    await self._ended.wait()
+            if not self._ended.is_set():
+                await self._kill()
+                with anyio.move_on_after(KILLED_S):
                     await self._ended.wait()
         finally:
             self._following.cancel()
@@ -159,6 +170,12 @@ class ContainerService:
             if error.status not in (404, 409):
                 self._log.warning("container_not_asked_to_stop", error=str(error))
 
+    async def _kill(self) -> None:
+        try:
+            await self._engine.remove(self._container)
+        except EngineError as error:
+            self._log.warning("container_not_killed", error=str(error))
+
     async def _how_it_ended(self) -> str:
         state: Mapping[str, Any] = {}
         try:
@@ -167,7 +184,7 @@ class ContainerService:
                     state = (await self._engine.inspect(self._container))["State"]
                     await anyio.sleep(PAUSE_S)
         except EngineError as error:
-            return "removed by someone else" if error.status == 404 else "its Docker engine ended"
+            return "its container was removed" if error.status == 404 else "its Docker engine ended"
         return ending_of(state, self._limits)
 
 
