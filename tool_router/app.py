@@ -26,9 +26,9 @@ from tool_router.selector import Selector
 from tool_router.tasks import plain_task_group
 
 if TYPE_CHECKING:
-    from service_manager.manager import ServiceManager
     from tool_router.ai.assembly import Models
     from tool_router.ai.relevance import EmbedRelevance
+    from tool_router.gateway.services import Services
     from tool_router.learning.recorder import Recorder
     from tool_router.learning.warming import Warmer
 
@@ -44,7 +44,7 @@ class AppContext:
     gateway: BalancedGateway
     store: Store
     relevance: EmbedRelevance | None
-    services: ServiceManager | None
+    services: Services | None
     models: Models | None
     recorder: Recorder | None
     decisions: DecisionCache
@@ -73,7 +73,8 @@ async def open_app(
     async with AsyncExitStack() as stack:
         over_http = bool(settings.gateway.url)
         heads = Heads(stack.enter_context(session_seed(sessions_dir(environ))) if over_http else b"")
-        gateway, services = heads.first(settings, environ)
+        gateway, embedded = heads.first(settings, environ)
+        services = embedded.services if embedded is not None else None
         tasks = await stack.enter_async_context(plain_task_group(nested=True))
         stack.callback(tasks.cancel_scope.cancel)
         balanced = build_balanced(settings, gateway, heads.at)
@@ -106,6 +107,8 @@ async def open_app(
             balanced, store, refresh_s=settings.catalog.refresh_s, on_change=catalog_changed
         )
         await stack.enter_async_context(keeper.run())
+        if embedded is not None:
+            await stack.enter_async_context(embedded.watching(keeper.refresh))
         decisions = build_decision_cache(settings.cache, store)
         await stack.enter_async_context(decisions.running())
         selector = Selector(settings, relevance, models.judge if models else None, recorder, decisions)

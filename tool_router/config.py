@@ -104,6 +104,12 @@ class ServicesSettings(Section):
         default=None,
         description="services.yml; without it TOOL_ROUTER_SERVICES, your own or the shipped one is used.",
     )
+    daemon: Literal["auto", "shared", "off"] = Field(
+        default="auto",
+        description="Who runs them: `auto` takes the daemon of this services.yml where one runs, else the "
+        "router itself; `shared` starts one on demand, for all routers together; `off` never uses one. A "
+        "daemon started on demand ends when it was unused for TOOL_ROUTER_DAEMON_IDLE, else for `10m`.",
+    )
 
 
 class SelectionSettings(Section):

@@ -19,6 +19,7 @@ ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     "GATEWAY_TOKEN": ("gateway", "token"),
     "OLLAMA_HOST": ("relevance", "host"),
     "TOOL_ROUTER_STORE": ("store", "path"),
+    "TOOL_ROUTER_DAEMON": ("services", "daemon"),
     "TOOL_ROUTER_LOG": ("log", "level"),
 }
 """Environment variables that fill a setting which router.yml leaves out or empty."""

@@ -21,6 +21,9 @@ MODULE = "service_manager.daemon"
 ON_DEMAND_IDLE = "10m"
 """How long a daemon that nobody started by hand stays without being used."""
 
+IDLE_VARIABLE = "TOOL_ROUTER_DAEMON_IDLE"
+"""Says another such time, or ``never``."""
+
 READY = b"serving"
 TAKEN = b"taken"
 """What a daemon writes to the pipe it was given: it serves, or another one does."""
@@ -71,7 +74,7 @@ def _spawn(
 ) -> subprocess.Popen[bytes]:
     # Not with its directory on the path: there may be a module of any name in it.
     argv = [sys.executable, "-P", "-m", MODULE, "--file", str(services_file.absolute())]
-    argv += ["--idle-exit", ON_DEMAND_IDLE, "--ready-fd", str(writing)]
+    argv += ["--idle-exit", environ.get(IDLE_VARIABLE) or ON_DEMAND_IDLE, "--ready-fd", str(writing)]
     try:
         log = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     except OSError as error:

@@ -14,6 +14,7 @@ import anyio.abc
 from anyio import to_thread
 
 from service_manager.capabilities import Capabilities, probe
+from service_manager.drivers import watchdog
 from service_manager.drivers.guardian import Guardian
 from service_manager.drivers.http_endpoint import (
     await_endpoint,
@@ -99,7 +100,8 @@ class ProcessDriver:
             spec, command = substituted(spec, command, free_port())
         if spec.endpoint:
             await check_unused(spec.name, spec.endpoint)
-        process = await self._start(spec, replace(command, env={**self._inherited, **command.env}))
+        mark = self._guardian.guard_marked(spec.name)
+        process = await self._start(spec, replace(command, env={**self._inherited, **command.env, **mark}))
         self._guardian.guard(process.pid)
         service = ProcessService(spec.name, process, journal, self._machine, self._enforcer)
         if spec.endpoint:
@@ -118,7 +120,7 @@ class ProcessDriver:
                         yield service
                 finally:
                     with anyio.CancelScope(shield=True):
-                        await _end(process, service, spec.stop_timeout_s)
+                        await _end(process, service, spec.stop_timeout_s, mark)
                     tasks.cancel_scope.cancel()
         finally:
             self._guardian.release(process.pid)
@@ -182,7 +184,9 @@ async def _until_answering(service: ProcessService, spec: ServiceSpec) -> Servic
     return did_not_start(spec.name, why, service) if why else None
 
 
-async def _end(process: anyio.abc.Process, service: ProcessService, grace_s: float) -> None:
+async def _end(
+    process: anyio.abc.Process, service: ProcessService, grace_s: float, mark: Mapping[str, str]
+) -> None:
     """End the whole group and what left it: close its input, ask, then kill. It may outlive its leader."""
     strays = await to_thread.run_sync(_strays, process.pid)
     if process.stdin is not None:
@@ -196,7 +200,7 @@ async def _end(process: anyio.abc.Process, service: ProcessService, grace_s: flo
         with anyio.move_on_after(grace_s):
             await process.wait()
     _signal_group(process.pid, signal.SIGKILL)
-    await to_thread.run_sync(_kill, strays)
+    await to_thread.run_sync(_kill, strays, mark)
     with anyio.move_on_after(KILLED_S):
         await process.wait()
 
@@ -206,11 +210,11 @@ def _strays(leader: int) -> tuple[Stat, ...]:
     return tuple(process for process in members(leader) if process.group != leader)
 
 
-def _kill(processes: tuple[Stat, ...]) -> None:
-    for process in processes:
-        if same(process):
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(process.pid, signal.SIGKILL)
+def _kill(processes: tuple[Stat, ...], mark: Mapping[str, str]) -> None:
+    watchdog.signal_processes([process.pid for process in processes if same(process)], signal.SIGKILL)
+    for name, value in mark.items():
+        # What left its parent as well is known by that only, where there is no control group.
+        watchdog.signal_processes(watchdog.marked(f"{name}={value}", whole=True), signal.SIGKILL)
 
 
 def _signal_group(group: int, sent: signal.Signals) -> None:

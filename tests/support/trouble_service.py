@@ -36,7 +36,7 @@ Json = dict[str, Any]
 
 MB = 2**20
 
-SWITCHES = dict((word.split("=", 1) + [""])[:2] for word in sys.argv[1:])
+SWITCHES = {name: value for name, _, value in (word.partition("=") for word in sys.argv[1:])}
 
 NOISE = (
     b"Welcome to the noisy server",
@@ -195,7 +195,7 @@ class Http(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def do_POST(self) -> None:  # noqa: N802  # the name the base class looks for
+    def do_POST(self) -> None:
         """Answer a message."""
         message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         found = answer(message) if "id" in message else None
@@ -206,7 +206,7 @@ class Http(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(said)
 
-    def do_GET(self) -> None:  # noqa: N802  # the name the base class looks for
+    def do_GET(self) -> None:
         """Refuse: there is no stream."""
         self.send_response(405)
         self.send_header("Content-Length", "0")

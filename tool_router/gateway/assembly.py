@@ -11,7 +11,7 @@ from tool_router.errors import ConfigError
 from tool_router.gateway.protocol import Gateway
 
 if TYPE_CHECKING:
-    from service_manager.manager import ServiceManager
+    from tool_router.gateway.embedded import EmbeddedGateway
 
 
 class Heads:
@@ -24,8 +24,8 @@ class Heads:
     def __init__(self, session_seed: bytes = b"") -> None:
         self._seed = session_seed
 
-    def first(self, settings: Settings, environ: Mapping[str, str]) -> tuple[Gateway, ServiceManager | None]:
-        """The head that `gateway` names itself, and the service manager where it is the embedded one.
+    def first(self, settings: Settings, environ: Mapping[str, str]) -> tuple[Gateway, EmbeddedGateway | None]:
+        """The head that `gateway` names itself, and once more where it is the embedded one.
 
         Raises:
             ConfigError: services.yml or the token file is wrong.
@@ -34,8 +34,8 @@ class Heads:
         if gateway.resolved_kind == "embedded":
             from tool_router.gateway.embedded import build_embedded
 
-            embedded = build_embedded(settings.services.file, environ)
-            return embedded, embedded.manager
+            embedded = build_embedded(settings.services.file, environ, settings.services.daemon)
+            return embedded, embedded
         if gateway.command:
             from tool_router.gateway.mcp_endpoint import McpEndpointGateway
 

@@ -1,11 +1,11 @@
-"""The embedded gateway: the services of services.yml, run by service_manager, called directly."""
+"""The embedded gateway: the services of services.yml, run by service_manager here or in a daemon."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import anyio.abc
@@ -15,6 +15,7 @@ from mcp.types import INVALID_PARAMS, METHOD_NOT_FOUND, CallToolResult
 
 from service_manager.assembly import manager_of
 from service_manager.config import load_services
+from service_manager.daemon.watch import on_change, state_of
 from service_manager.errors import (
     InstallError,
     LockError,
@@ -24,29 +25,33 @@ from service_manager.errors import (
     UnknownService,
 )
 from service_manager.lock import Lock, load_lock
-from service_manager.manager import ServiceManager
 from service_manager.model import ServiceSpec
 from service_manager.needs import unavailable_reason
 from service_manager.paths import services_file
-from service_manager.session import ServiceSession
 from tool_router.catalog.model import Tool
 from tool_router.errors import GatewayError, GatewayRejected, ToolUnavailable, UpstreamFailed
 from tool_router.gateway.embedded_tools import live_tool, locked_tool, same_but_for_words
 from tool_router.gateway.protocol import Health, Progress
+from tool_router.gateway.services import LocalServices, Services
 
 LIST_S = 30.0
 """How long a service without a lock entry may take to list its tools, its start included."""
 
 
+DaemonUse = Literal["auto", "shared", "off"]
+"""See `services.daemon` of router.yml."""
+
+
 class EmbeddedGateway:
-    """Lists tools from the lock, and calls them through the service manager.
+    """Lists tools from the lock, and calls them through whoever runs the services.
 
     Args:
         key: identifies the services file.
         specs: its services.
         lock: their locked tools; a service without an entry is started once to list its tools.
-        manager: runs them; opened with the gateway.
+        services: runs them; opened with the gateway.
         environ: where needs are looked for.
+        file: the services.yml, whose changes are taken over; None for none.
     """
 
     def __init__(
@@ -54,14 +59,16 @@ class EmbeddedGateway:
         key: str,
         specs: Sequence[ServiceSpec],
         lock: Lock,
-        manager: ServiceManager,
+        services: Services,
         environ: Mapping[str, str],
+        file: Path | None = None,
     ) -> None:
         self.key = key
+        self.services = services
         self._specs = tuple(spec for spec in specs if spec.enabled)
         self._lock = lock
-        self.manager = manager
         self._environ = environ
+        self._file = file
         self._live: dict[str, tuple[Tool, ...]] = {}
         self._verified: set[str] = set()
         self._tasks: anyio.abc.TaskGroup | None = None
@@ -71,17 +78,67 @@ class EmbeddedGateway:
         """Run services on demand while the block is held."""
         return self._open()
 
+    @asynccontextmanager
+    async def watching(self, changed: Callable[[], Awaitable[object]]) -> AsyncGenerator[None]:
+        """Take changes of services.yml over until the block is left.
+
+        Args:
+            changed: awaited after each, to list the tools anew.
+        """
+        if self._file is None:
+            yield
+            return
+
+        async def take_over() -> None:
+            if await self.reload():
+                await changed()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(on_change, self._file, await state_of(self._file), take_over)
+            try:
+                yield
+            finally:
+                tasks.cancel_scope.cancel()
+
+    async def reload(self) -> bool:
+        """Read services.yml and its lock anew and take over what changed; False when that was nothing.
+
+        A file that is wrong changes nothing, and the log says where.
+        """
+        assert self._file is not None
+        try:
+            specs = tuple(spec for spec in load_services(self._file, self._environ) if spec.enabled)
+            lock = load_lock(self._file)
+        except ServiceManagerError as error:
+            self._log.warning("services_not_reloaded", reason=str(error))
+            return False
+        if (specs, lock) == (self._specs, self._lock):
+            return False
+        for spec in self._specs:
+            if spec not in specs:
+                self._live.pop(spec.name, None)
+                self._verified.discard(spec.name)
+        self._specs, self._lock = specs, lock
+        try:
+            await self.services.apply(specs)
+        except ServiceManagerError as error:
+            # The daemon reads the file by itself as well.
+            self._log.warning("services_not_applied", reason=str(error))
+        self._log.info("services_reloaded", services=len(specs))
+        return True
+
     async def list_tools(self) -> Sequence[Tool]:
         """Every tool of every service; nothing is installed, and only unlocked services are started."""
+        specs = self._specs
         listed: dict[str, tuple[Tool, ...]] = {}
 
         async def read(spec: ServiceSpec) -> None:
             listed[spec.name] = await self._tools_of(spec)
 
         async with anyio.create_task_group() as tasks:
-            for spec in self._specs:
+            for spec in specs:
                 tasks.start_soon(read, spec)
-        return [tool for spec in self._specs for tool in listed[spec.name]]
+        return [tool for spec in specs for tool in listed[spec.name]]
 
     async def call(self, tool: Tool, arguments: Mapping[str, Any], progress: Progress) -> CallToolResult:
         """Call a tool, starting its service (and installing it) first where needed.
@@ -90,10 +147,9 @@ class EmbeddedGateway:
             GatewayError: the service could not be started, died, or refused the request.
         """
         try:
-            async with self.manager.lease(tool.server, progress) as session:
-                result = await session.call_tool(tool.call_name or tool.name, arguments, progress)
+            result = await self.services.call(tool, arguments, progress)
         except ServiceManagerError as error:
-            raise _gateway_error(tool, error) from error
+            raise _gateway_error(error) from error
         except MCPError as error:
             said = f"{tool.id} answered {error.code}: {error.message}"
             if error.code in (INVALID_PARAMS, METHOD_NOT_FOUND):
@@ -115,7 +171,7 @@ class EmbeddedGateway:
 
     @asynccontextmanager
     async def _open(self) -> AsyncGenerator[None]:
-        async with self.manager.open(), anyio.create_task_group() as tasks:
+        async with self.services.open(), anyio.create_task_group() as tasks:
             self._tasks = tasks
             try:
                 yield
@@ -134,22 +190,22 @@ class EmbeddedGateway:
             return ()
         try:
             with anyio.fail_after(LIST_S):
-                async with self.manager.lease(spec.name) as session:
-                    return await self._read(spec.name, session)
+                return await self._read(spec)
         except (ServiceManagerError, MCPError, TimeoutError) as error:
             self._log.warning("service_not_listed", service=spec.name, error=str(error))
             return ()
 
     async def _verify(self, name: str) -> None:
         """Compare what a started service offers with the lock; the live list wins where it differs."""
+        spec = next((spec for spec in self._specs if spec.name == name), None)
+        if spec is None:
+            return
         try:
             with anyio.fail_after(LIST_S):
-                async with self.manager.lease(name) as session:
-                    live = await self._read(name, session)
+                live = await self._read(spec)
         except (ServiceManagerError, MCPError, TimeoutError) as error:
             self._log.debug("service_not_verified", service=name, error=str(error))
             return
-        spec = next(spec for spec in self._specs if spec.name == name)
         entry = self._lock.for_spec(spec)
         if entry is None:
             return
@@ -161,14 +217,23 @@ class EmbeddedGateway:
         else:
             self._log.warning("service_differs_from_lock", service=name, next_step="service-manager lock")
 
-    async def _read(self, name: str, session: ServiceSession) -> tuple[Tool, ...]:
-        live = tuple(live_tool(name, tool) for tool in await session.list_tools())
-        self._live[name] = live
+    async def _read(self, spec: ServiceSpec) -> tuple[Tool, ...]:
+        live = tuple(live_tool(spec.name, tool) for tool in await self.services.tools(spec.name))
+        # One that was changed while it listed its tools has others now.
+        if spec in self._specs:
+            self._live[spec.name] = live
         return live
 
 
-def build_embedded(file: Path | None, environ: Mapping[str, str]) -> EmbeddedGateway:
+def build_embedded(
+    file: Path | None, environ: Mapping[str, str], daemon: DaemonUse = "off"
+) -> EmbeddedGateway:
     """The embedded gateway of a services.yml.
+
+    Args:
+        file: the services.yml; None for the one that counts.
+        environ: the environment everything is configured from.
+        daemon: whether its services are run by a daemon.
 
     Raises:
         ConfigError: of service_manager; services.yml is wrong.
@@ -176,10 +241,15 @@ def build_embedded(file: Path | None, environ: Mapping[str, str]) -> EmbeddedGat
     """
     path = services_file(file, environ)
     specs = load_services(path, environ)
-    return EmbeddedGateway(f"embedded:{path}", specs, load_lock(path), manager_of(path, environ), environ)
+    services: Services = LocalServices(manager_of(path, environ))
+    if daemon != "off":
+        from tool_router.gateway.shared_services import SharedServices
+
+        services = SharedServices(path, environ, services, start=daemon == "shared")
+    return EmbeddedGateway(f"embedded:{path}", specs, load_lock(path), services, environ, path)
 
 
-def _gateway_error(tool: Tool, error: ServiceManagerError) -> GatewayError:
+def _gateway_error(error: ServiceManagerError) -> GatewayError:
     match error:
         case ServiceUnavailable() | UnknownService() | LockError() | InstallError():
             return ToolUnavailable(error.tried, error.next_step)

@@ -63,8 +63,8 @@ async def test_an_endpoint_whose_port_is_taken_is_told_before_anything_starts(co
 
 async def test_an_endpoint_that_nobody_serves_is_given_up_in_time(containers: Containers) -> None:
     elsewhere, here = str(free_port()), "http://127.0.0.1:{port}/mcp"
-    with pytest.raises(ServiceStartFailed, match=r"within 2 s.*Its last lines: small server"):
-        async with containers.run("--port", elsewhere, endpoint=here, start_timeout_s=2.0):
+    with pytest.raises(ServiceStartFailed, match=r"within 1\.5 s.*Its last lines: small server"):
+        async with containers.run("--port", elsewhere, endpoint=here, start_timeout_s=1.5):
             pass
 
 

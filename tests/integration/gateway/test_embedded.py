@@ -18,6 +18,7 @@ from service_manager.manager import ServiceManager
 from service_manager.model import Command, LockedService, LockedTool, PackageSource, Progress, ServiceSpec
 from service_manager.pins import lock_pin
 from tool_router.gateway.embedded import EmbeddedGateway
+from tool_router.gateway.services import LocalServices
 
 pytestmark = pytest.mark.anyio
 
@@ -49,7 +50,7 @@ class Installed:
 def gateway_of(tool: LockedTool) -> EmbeddedGateway:
     lock = Lock({"time": LockedService(lock_pin(SPEC.source), "sha256:00", (tool,))})
     manager = ServiceManager([SPEC], Installed(), os.environ)
-    return EmbeddedGateway("embedded:test", [SPEC], lock, manager, os.environ)
+    return EmbeddedGateway("embedded:test", [SPEC], lock, LocalServices(manager), os.environ)
 
 
 async def ignore(progress: float, total: float | None, message: str | None) -> None:
@@ -58,13 +59,15 @@ async def ignore(progress: float, total: float | None, message: str | None) -> N
 
 async def list_before_and_after_a_call(tool: LockedTool) -> tuple[Any, Any]:
     gateway = gateway_of(tool)
+    assert isinstance(gateway.services, LocalServices)
+    manager = gateway.services.manager
     async with gateway.open():
         before = await gateway.list_tools()
         await gateway.call(before[0], {"timezone": "Asia/Tokyo"}, ignore)
         # The comparison has begun, and holds the service until it is done.
         await anyio.wait_all_tasks_blocked()
         with anyio.fail_after(20):
-            while gateway.manager.status()[0].leases:  # noqa: ASYNC110  # a service's answer sets no event of ours
+            while manager.status()[0].leases:  # noqa: ASYNC110  # a service's answer sets no event of ours
                 await anyio.sleep(0.01)
         return before, await gateway.list_tools()
 

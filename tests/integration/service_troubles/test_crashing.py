@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -61,9 +62,7 @@ async def test_a_service_killed_from_outside_while_idle_is_started_again_by_the_
         assert manager.one("s").failure == ""
 
 
-async def test_a_critical_service_is_started_again_by_itself_and_from_the_third_crash_on_after_a_backoff() -> (
-    None
-):
+async def test_a_critical_service_is_started_again_by_itself_and_after_three_crashes_with_a_pause() -> None:
     clock = Clock()
     manager = manager_of(trouble(priority=Priority.CRITICAL), clock=clock)
     async with manager.open():
@@ -167,11 +166,15 @@ async def test_a_service_that_dies_while_it_falls_asleep_is_started_again_by_the
                 await until(lambda: manager.one("s").state is not State.RUNNING)
                 await anyio.sleep(pause_s)
                 os.kill(pid, signal.SIGKILL)
-            await until(lambda: not alive(pid))
+            await until(partial(_gone, pid))
             async with manager.lease("s") as session:
                 await session.call_tool("echo", {}, ignore)
             # Early deaths in a row would make it FAILED; a person forgives them.
             await manager.stop("s")
+
+
+def _gone(pid: int) -> bool:
+    return not alive(pid)
 
 
 async def _sleep_or_fail(manager: ServiceManager) -> None:

@@ -9,10 +9,14 @@ from pathlib import Path
 import anyio
 import pytest
 
+from service_manager.drivers.guardian import Guardian
+from service_manager.drivers.process import ProcessDriver
 from service_manager.enforce.groups import PREFIX, bases
 from service_manager.enforce.hierarchy import hierarchies
+from service_manager.manager import ServiceManager
 from service_manager.model import State, Tier
 from tests.integration.service_troubles.trouble import (
+    AsWritten,
     alive,
     ask,
     frozen,
@@ -36,7 +40,8 @@ def grouped() -> None:
 
 
 def groups_of_ours() -> list[Path]:
-    return [path for base in bases(hierarchies()) for path in base.directory.glob(f"{PREFIX}*-{os.getpid()}-*")]
+    ours = f"{PREFIX}*-{os.getpid()}-*"
+    return [path for base in bases(hierarchies()) for path in base.directory.glob(ours)]
 
 
 async def test_a_service_that_ignores_sigterm_and_the_end_of_its_input_is_killed_after_its_time() -> None:
@@ -71,6 +76,23 @@ async def test_a_daemon_that_left_group_session_and_parent_ends_with_its_service
 ) -> None:
     file = tmp_path / "daemon"
     manager = manager_of(trouble(*((f"daemon={file}",) if when == "at its start" else ())))
+    await a_daemon_ends_with_its_service(manager, file, when)
+
+
+@pytest.mark.parametrize("when", ["at its start", "later"])
+async def test_without_control_groups_it_does_as_well(tmp_path: Path, when: str) -> None:
+    file, guardian = tmp_path / "daemon", Guardian()
+    service = trouble(*((f"daemon={file}",) if when == "at its start" else ()))
+    driver = ProcessDriver(os.environ, guardian)
+    try:
+        await a_daemon_ends_with_its_service(
+            ServiceManager([service], AsWritten(), os.environ, driver=driver), file, when
+        )
+    finally:
+        guardian.close()
+
+
+async def a_daemon_ends_with_its_service(manager: ServiceManager, file: Path, when: str) -> None:
     async with manager.open():
         await manager.ready("s")
         if when == "later":

@@ -21,8 +21,8 @@ from tests.integration.service_troubles.trouble import ARGV, ask, manager_of, pi
 
 MB = 2**20
 
-FLOOD_MB = 200
-"""A gigabyte takes five times as long and shows nothing more."""
+FLOOD_MB = 100
+"""A gigabyte takes ten times as long, 20 s, and shows nothing more."""
 
 pytestmark = [
     pytest.mark.anyio,
@@ -53,10 +53,13 @@ async def test_a_service_that_eats_memory_is_killed_or_held_and_the_failure_name
         pid = await pid_of(manager)
         await until(lambda: bool(manager.one("s").enforced))
         assert manager.one("s").limits.memory == 48 * MB
+        told = ""
         try:
             await ask(manager, "eat", megabytes=120)
         except ServiceCrashed as crashed:
-            assert "killed: it reached its memory limit of 48 MB" in str(crashed)
+            told = str(crashed)
+        if told:
+            assert "killed: it reached its memory limit of 48 MB" in told
             await until(lambda: "memory limit of 48 MB" in manager.one("s").failure)
             assert await pid_of(manager) != pid
         else:

@@ -106,7 +106,7 @@ async def test_a_service_that_dies_before_it_listens_says_why_at_once() -> None:
         with anyio.fail_after(5):
             for _ in range(3):
                 with pytest.raises(
-                    ServiceStartFailed, match="ended before it answered, exit code 7.*no licence found"
+                    ServiceStartFailed, match=r"ended before it answered, exit code 7\..*no licence found"
                 ):
                     await manager.ready("s")
         assert manager.one("s").state is State.FAILED

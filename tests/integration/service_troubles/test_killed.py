@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Generator
@@ -14,14 +15,15 @@ import anyio
 import pytest
 from anyio import to_thread
 
+from service_manager.drivers.guardian import Guardian
 from service_manager.enforce.groups import PREFIX, bases
 from service_manager.enforce.hierarchy import hierarchies
+from service_manager.linux import procfs
 from tests.integration.service_troubles.trouble import (
     ROOT,
     alive,
     children_with,
     frozen,
-    kill,
     manager_of,
     trouble,
     until,
@@ -55,6 +57,10 @@ async def said_by(process: subprocess.Popen[str]) -> dict[str, int]:
     return json.loads(await to_thread.run_sync(process.stdout.readline))
 
 
+def children_of(pid: int) -> set[int]:
+    return {stat.pid for stat in procfs.stats() if stat.parent == pid}
+
+
 def groups_of(pid: int) -> list[Path]:
     return [path for base in bases(hierarchies()) for path in base.directory.glob(f"{PREFIX}*-{pid}-*")]
 
@@ -63,9 +69,12 @@ async def test_no_service_outlives_a_manager_that_is_killed_whatever_the_service
     tmp_path: Path,
 ) -> None:
     marker = f"starts={tmp_path}/starts"
-    with managing(["running", "frozen", "falling", "starting"], "deaf", marker) as manager:
+    left_behind = f"daemon={tmp_path}/daemon"
+    names = ["running", "frozen", "falling", "starting"]
+    with managing(names, "deaf", marker, left_behind) as manager:
         services = await said_by(manager)
-        assert children_with(marker) == set(services.values())
+        # Each has left a daemon behind that is in no group and no session of ours.
+        assert len(children_with(marker)) == 2 * len(names)
         assert frozen(services["frozen"])
         manager.kill()
         await until(lambda: not children_with(marker))
@@ -79,17 +88,25 @@ async def test_no_service_outlives_a_manager_that_is_killed_whatever_the_service
             await until(lambda: not groups_of(manager.pid))
 
 
-async def test_a_daemon_that_a_service_has_left_ends_after_its_manager_was_killed(tmp_path: Path) -> None:
-    file = tmp_path / "daemon"
-    with managing(["running"], f"daemon={file}") as manager:
-        await said_by(manager)
-        daemon = int(file.read_text())
+async def test_a_watchdog_that_was_killed_is_replaced_by_one_that_knows_what_it_knew(tmp_path: Path) -> None:
+    guardian = Guardian()
+    argv = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)", str(tmp_path)]
+    marked = {**os.environ, **guardian.guard_marked("s")}
+    with (
+        subprocess.Popen(argv, start_new_session=True) as grouped,
+        subprocess.Popen(argv, start_new_session=True, env=marked) as ungrouped,
+    ):
         try:
-            assert alive(daemon)
-            manager.kill()
-            await until(lambda: not alive(daemon))
+            guardian.guard(grouped.pid)
+            (watchdog,) = children_with("drivers/watchdog.py") & children_of(os.getpid())
+            os.kill(watchdog, signal.SIGKILL)
+            await until(lambda: not alive(watchdog))
+            guardian.guard_by(["true"])
+            guardian.close()
+            assert (grouped.wait(5), ungrouped.wait(5)) == (-signal.SIGTERM, -signal.SIGTERM)
         finally:
-            kill(daemon)
+            grouped.kill()
+            ungrouped.kill()
 
 
 async def test_no_service_outlives_a_manager_that_is_killed_while_services_start_sleep_wake_and_stop(

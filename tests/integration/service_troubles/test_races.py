@@ -23,7 +23,7 @@ from tests.integration.service_troubles.trouble import (
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a service that keeps its state stays awake"),
+    pytest.mark.skipif(sys.platform != "linux", reason="elsewhere what keeps its state stays awake"),
 ]
 
 TIERS = pytest.mark.parametrize("tier", [Tier.FROZEN, Tier.RESPAWN])
@@ -166,13 +166,13 @@ async def test_leaving_a_manager_while_a_service_wakes_sleeps_and_starts_leaves_
     manager = manager_of(*(trouble(name=name, sleep=Tier.FROZEN) for name in names))
     pids: list[int] = []
     async with manager.open():
-        for name in ("asleep", "waking", "falling"):
-            pids.append(await pid_of(manager, name))
+        pids += [await pid_of(manager, name) for name in ("asleep", "waking", "falling")]
         await manager.sleep("asleep")
         await manager.sleep("waking")
         async with anyio.create_task_group() as tasks:
-            for verb, name in ((manager.wake, "waking"), (manager.start, "starting"), (manager.sleep, "falling")):
-                tasks.start_soon(verb, name)
+            tasks.start_soon(manager.wake, "waking")
+            tasks.start_soon(manager.start, "starting")
+            tasks.start_soon(manager.sleep, "falling")
             await until(lambda: manager.one("starting").pid is not None)
             pids.append(manager.one("starting").pid or 0)
             tasks.cancel_scope.cancel()

@@ -14,7 +14,7 @@ from tests.integration.service_troubles.trouble import ask, manager_of, pid_of, 
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a service that keeps its state stays awake"),
+    pytest.mark.skipif(sys.platform != "linux", reason="elsewhere what keeps its state stays awake"),
 ]
 
 
@@ -34,7 +34,8 @@ async def test_two_services_take_turns_and_the_idle_one_sleeps(tier: Tier | None
                 for name, other in ("ab", "ba"):
                     assert await ask(manager, "echo", name, text=str(turn)) == str(turn)
                     assert manager.one(name).state is State.RUNNING
-                    assert manager.one(other).state is (State.SLEEPING if turn or name == "b" else State.STOPPED)
+                    rested = State.SLEEPING if turn or name == "b" else State.STOPPED
+                    assert manager.one(other).state is rested
         if tier is Tier.FROZEN:
             assert [manager.one(name).starts for name in "ab"] == [1, 1]
 

@@ -85,12 +85,14 @@ async def test_a_service_that_dies_at_once_fails_for_good_after_three_starts_and
 
     async with manager.open():
         for _ in range(3):
-            with pytest.raises(ServiceStartFailed, match="exit code 7.*no licence found"):
+            with pytest.raises(ServiceStartFailed, match=r"exit code 7\..*no licence found"):
                 await manager.ready("s")
         assert manager.one("s").state is State.FAILED
         assert "no licence found" in manager.one("s").failure
         clock.now += 14.9
-        with pytest.raises(ServiceStartFailed, match="failed 3 times in a row.*no licence found.*again in"):
+        with pytest.raises(
+            ServiceStartFailed, match=r"failed 3 times in a row\. .*no licence found.*again in"
+        ):
             await manager.ready("s")
         assert started() == 3
 

@@ -1,0 +1,423 @@
+"""Routers over the daemon: what it runs for several of them, and what becomes of them when it is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+from mcp import Client, MCPError, StdioServerParameters
+from mcp.types import CallToolResult, TextContent
+from structlog.testing import capture_logs
+
+from service_manager.daemon.address import Address, read_address
+from service_manager.daemon.client import DaemonClient, find_daemon
+from service_manager.daemon.launch import MODULE
+from service_manager.errors import DaemonError, ServiceCrashed, UnknownService
+from tests.integration.daemon.home import LIMIT_S, ROOT, Home, running
+from tests.integration.daemon.raw_service import ODD
+from tool_router.catalog.model import Tool
+from tool_router.errors import ToolUnavailable, UpstreamFailed
+from tool_router.gateway.daemon_services import DaemonServices
+from tool_router.gateway.embedded import DaemonUse, EmbeddedGateway, build_embedded
+from tool_router.gateway.protocol import no_progress
+
+pytestmark = pytest.mark.anyio
+
+FAULTY = ROOT / "tests" / "support" / "stdio_service.py"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Generator[Home]:
+    home = Home(tmp_path, MODULE)
+    home.write("raw")
+    yield home
+    for process in home.started:
+        process.kill()
+        process.communicate()
+    left = read_address(home.place)
+    if left is not None and running(left.pid):
+        os.kill(left.pid, signal.SIGKILL)
+
+
+async def address_of(home: Home) -> Address:
+    address = await find_daemon(home.file, home.environ)
+    assert address is not None
+    return address
+
+
+@asynccontextmanager
+async def served(home: Home) -> AsyncGenerator[tuple[DaemonServices, DaemonClient]]:
+    home.serve()
+    address = await address_of(home)
+    services = DaemonServices(address)
+    async with services.open(), DaemonClient(address) as daemon:
+        yield services, daemon
+
+
+@asynccontextmanager
+async def gateway(home: Home, use: DaemonUse, **more: str) -> AsyncGenerator[EmbeddedGateway]:
+    embedded = build_embedded(home.file, {**home.environ, **more}, use)
+    async with embedded.open():
+        yield embedded
+
+
+def tool(name: str, service: str = "raw", **schema: Any) -> Tool:
+    return Tool(f"{service}::{name}", name, service, call_name=name, input_schema={"type": "object", **schema})
+
+
+def text(result: CallToolResult) -> str:
+    (block,) = result.content
+    assert isinstance(block, TextContent)
+    return block.text
+
+
+async def seen(services: DaemonServices) -> dict[str, Any]:
+    return json.loads(text(await services.call(tool("seen"), {}, no_progress)))
+
+
+async def pid_of(embedded: EmbeddedGateway) -> int:
+    return json.loads(text(await embedded.call(tool("seen"), {}, no_progress)))["pid"]
+
+
+async def until(true: Callable[[], bool]) -> None:
+    with anyio.fail_after(LIMIT_S):
+        while not true():
+            await anyio.lowlevel.checkpoint()
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended with all of its threads: the last one closes its sockets."""
+    try:
+        return not running(pid) and len(os.listdir(f"/proc/{pid}/task")) < 2
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+async def killed(address: Address) -> None:
+    os.kill(address.pid, signal.SIGKILL)
+    await until(lambda: gone(address.pid))
+
+
+# What is relayed.
+
+
+async def test_a_result_comes_with_everything_its_service_put_into_it(home: Home) -> None:
+    async with served(home) as (services, _):
+        result = await services.call(tool("odd"), {}, no_progress)
+        told = result.model_dump(by_alias=True, mode="json")
+        assert told["structuredContent"] == ODD["structuredContent"]
+        assert told["isError"] is True
+        assert told["_meta"].items() >= ODD["_meta"].items()
+        assert [found.name for found in await services.tools("raw")][:3] == ["echo", "odd", "fail"]
+
+
+async def test_progress_is_told_in_order_and_only_where_somebody_listens(home: Home) -> None:
+    steps: list[tuple[float, float | None, str | None]] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        steps.append((progress, total, message))
+
+    async with served(home) as (services, _):
+        await services.call(tool("echo"), {"text": "it runs"}, no_progress)
+        assert text(await services.call(tool("steps"), {"steps": 3}, hear)) == "stepped"
+        assert steps == [(number, 10, f"step {number}") for number in (1, 2, 3)]
+        sent = json.loads(text(await services.call(tool("params"), {"a": "ä"}, no_progress)))
+        assert sent["arguments"] == {"a": "ä"}
+        assert "progressToken" not in sent.get("_meta", {})
+
+
+async def test_a_cancelled_call_is_cancelled_at_its_service_and_no_other(home: Home) -> None:
+    async with served(home) as (services, _), anyio.create_task_group() as tasks:
+
+        async def wait(name: str) -> None:
+            await services.call(tool("wait"), {"name": name}, no_progress)
+
+        scope = anyio.CancelScope()
+
+        async def wait_and_be_cancelled() -> None:
+            with scope:
+                await wait("one")
+
+        await services.call(tool("echo"), {"text": "it runs"}, no_progress)
+        tasks.start_soon(wait_and_be_cancelled)
+        tasks.start_soon(wait, "two")
+        with anyio.fail_after(LIMIT_S):
+            while (await seen(services))["waiting"] < 2:
+                pass
+            scope.cancel()
+            while not (found := await seen(services))["cancelled"]:
+                pass
+        assert (found["cancelled"], found["waiting"]) == (["one"], 1)
+        tasks.cancel_scope.cancel()
+
+
+async def test_arguments_that_a_schema_wants_as_headers_are_sent_so(home: Home) -> None:
+    async with served(home) as (services, _):
+        region = {"region": {"type": "string", "x-mcp-header": "Region"}}
+        called = tool("params", properties=region)
+        sent = json.loads(text(await services.call(called, {"region": "Zürich"}, no_progress)))
+        assert sent["arguments"] == {"region": "Zürich"}
+
+
+async def test_an_expected_service_is_woken_only_if_it_sleeps(home: Home) -> None:
+    home.write("raw", "other")
+    async with served(home) as (services, daemon):
+        await services.call(tool("echo"), {"text": "it runs"}, no_progress)
+        try:
+            assert (await daemon.do("raw", "sleep"))["state"] == "sleeping"
+        except Exception as error:  # noqa: BLE001  # SleepFailed where this machine can't
+            pytest.skip(f"no sleep here: {error}")
+        services.expect(["other", "raw", "nobody"])
+        with anyio.fail_after(LIMIT_S):
+            while (await daemon.service("raw"))["state"] != "running":
+                pass
+        assert (await daemon.service("other"))["state"] == "stopped"
+
+
+# What fails.
+
+
+async def test_what_fails_is_told_as_it_is_without_a_daemon(home: Home) -> None:
+    with home.file.open("a") as file:
+        file.write(f"  broken:\n    command: ['{sys.executable}', '-c', 'raise SystemExit(7)']\n")
+    home.serve()
+    async with gateway(home, "auto") as over, gateway(home, "off") as within:
+        for called in (tool("fail"), tool("die"), tool("x", "broken"), tool("x", "nobody")):
+            told: list[Exception] = []
+            for embedded in (over, within):
+                with pytest.raises((UpstreamFailed, ToolUnavailable)) as raised:
+                    await embedded.call(called, {}, no_progress)
+                told.append(raised.value)
+            assert [type(error) for error in told] == [type(told[1])] * 2, called
+            assert str(told[0]) == str(told[1])
+            assert [getattr(error, "reached_tool", None) for error in told] == [
+                getattr(told[1], "reached_tool", None)
+            ] * 2
+        assert [row["name"] for row in await rows(home)] == ["raw", "broken"]
+
+
+async def rows(home: Home) -> list[dict[str, Any]]:
+    async with DaemonClient(await address_of(home)) as daemon:
+        return await daemon.services()
+
+
+async def test_an_error_a_service_answers_and_one_of_the_daemon_keep_their_kind(home: Home) -> None:
+    async with served(home) as (services, _):
+        with pytest.raises(MCPError, match="It is Monday") as raised:
+            await services.call(tool("fail"), {}, no_progress)
+        assert (raised.value.code, raised.value.data) == (-32050, {"again": [1, None]})
+        with pytest.raises(UnknownService, match="Did you mean: raw"):
+            await services.call(tool("echo", "rew"), {}, no_progress)
+        with pytest.raises(ServiceCrashed, match="the disk is on fire"):
+            await services.call(tool("die"), {}, no_progress)
+
+
+async def test_a_daemon_killed_during_a_call_is_told_as_a_crash_and_before_it_as_gone(home: Home) -> None:
+    async with served(home) as (services, daemon):
+        await services.call(tool("echo"), {"text": "it runs"}, no_progress)
+
+        async def kill_when_it_waits() -> None:
+            with anyio.fail_after(LIMIT_S):
+                while (await daemon.service("raw"))["leases"] < 1:
+                    pass
+            await killed(await address_of(home))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(kill_when_it_waits)
+            with pytest.raises(ServiceCrashed, match="The daemon that runs raw ended"):
+                await services.call(tool("wait"), {"name": "one"}, no_progress)
+        with pytest.raises(DaemonError, match="The daemon that runs raw is gone"):
+            await services.call(tool("echo"), {"text": "again"}, no_progress)
+
+
+# Which one is used.
+
+
+async def test_by_default_a_running_daemon_is_used_and_without_one_the_router_itself(home: Home) -> None:
+    async with gateway(home, "auto") as alone:
+        assert running(await pid_of(alone))
+        assert await find_daemon(home.file, home.environ) is None
+    home.serve()
+    async with gateway(home, "auto") as one, gateway(home, "auto") as two, gateway(home, "off") as own:
+        assert await pid_of(one) == await pid_of(two) == (await rows(home))[0]["pid"]
+        assert await pid_of(own) != await pid_of(one)
+
+
+async def test_when_a_daemon_ends_the_next_call_is_made_within_the_router(home: Home) -> None:
+    process = home.serve()
+    async with gateway(home, "auto") as embedded:
+        before = await pid_of(embedded)
+        process.kill()
+        process.wait(LIMIT_S)
+        with capture_logs() as logs:
+            after = await pid_of(embedded)
+            assert await pid_of(embedded) == after
+        assert after != before
+        assert [log["event"] for log in logs].count("daemon_gone") == 1
+        assert await find_daemon(home.file, home.environ) is None
+
+
+async def test_a_shared_daemon_that_is_killed_is_started_again_by_the_next_call(home: Home) -> None:
+    async with gateway(home, "shared") as embedded:
+        assert await find_daemon(home.file, home.environ) is None
+        first = await pid_of(embedded)
+        address = await address_of(home)
+        await killed(address)
+        second = await pid_of(embedded)
+        again = await address_of(home)
+        assert again.instance != address.instance
+        assert second != first
+
+
+async def test_many_calls_that_find_the_daemon_gone_share_the_next_one(home: Home) -> None:
+    pids: list[int] = []
+
+    async def call(embedded: EmbeddedGateway) -> None:
+        pids.append(await pid_of(embedded))
+
+    async with gateway(home, "shared") as embedded:
+        first = await pid_of(embedded)
+        await killed(await address_of(home))
+        async with anyio.create_task_group() as tasks:
+            for _ in range(8):
+                tasks.start_soon(call, embedded)
+        assert len(pids) == 8
+        assert len(set(pids) - {first}) == 1
+
+
+async def test_where_no_daemon_can_be_started_the_router_runs_services_and_says_so_once(home: Home) -> None:
+    home.place.directory.mkdir(parents=True)
+    home.place.directory.chmod(0o755)
+    async with gateway(home, "shared") as embedded:
+        with capture_logs() as logs:
+            pid = await pid_of(embedded)
+            assert await pid_of(embedded) == pid
+        (warned,) = [log for log in logs if log["event"] == "services_run_in_process"]
+        assert warned["log_level"] == "warning"
+        assert "Other users may enter" in warned["reason"]
+    await until(lambda: gone(pid))
+
+
+async def test_a_router_that_used_a_daemon_keeps_it_and_one_that_ended_does_not(home: Home) -> None:
+    idle = {"TOOL_ROUTER_DAEMON_IDLE": "300ms"}
+    async with gateway(home, "shared", **idle) as embedded:
+        pid = await pid_of(embedded)
+        address = await address_of(home)
+        # Longer than it may be unused; nothing but time can show that.
+        await anyio.sleep(0.9)
+        assert await pid_of(embedded) == pid
+    await until(lambda: gone(address.pid) and gone(pid))
+
+
+# Routers as processes.
+
+
+def router(home: Home) -> StdioServerParameters:
+    environ = {
+        **home.environ,
+        "TOOL_ROUTER_SERVICES": str(home.file),
+        "TOOL_ROUTER_DAEMON": "shared",
+        "TOOL_ROUTER_DAEMON_IDLE": "500ms",
+        "TOOL_ROUTER_LOG": "error",
+    }
+    return StdioServerParameters(
+        command=sys.executable, args=["-m", "tool_router"], env=environ, cwd=str(ROOT)
+    )
+
+
+def write_faulty(home: Home) -> None:
+    command = json.dumps([sys.executable, str(FAULTY)])
+    home.file.write_text(f"services:\n  faulty:\n    command: {command}\n")
+
+
+async def execute(client: Client, name: str, **arguments: Any) -> CallToolResult:
+    # Until its catalog is there, a router asks back.
+    asked = {"task": "do it", "tool": name, "arguments": arguments}
+    return await client.call_tool("execute_task", asked)
+
+
+async def whoami(client: Client) -> int:
+    result = await execute(client, "whoami")
+    assert not result.is_error, result
+    return int(text(result))
+
+
+async def test_two_routers_share_one_daemon_and_one_service_until_both_are_gone(home: Home) -> None:
+    write_faulty(home)
+    steps: list[str | None] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        steps.append(message)
+
+    with anyio.fail_after(60):
+        async with Client(router(home)) as one:
+            async with Client(router(home)) as two:
+                pid = await whoami(one)
+                assert await whoami(two) == pid
+                first = await address_of(home)
+
+                asked = {"task": "do it", "tool": "steps", "arguments": {}}
+                done = await two.call_tool("execute_task", asked, progress_callback=hear)
+                assert text(done) == "done"
+                assert steps[-2:] == ["half", "all"]
+
+                told = await execute(two, "crash")
+                assert told.is_error
+                assert "about to crash" in str(told.content)
+
+                await killed(first)
+                again = await whoami(one)
+                assert again != pid
+                assert await whoami(two) == again
+                second = await address_of(home)
+                assert second.instance != first.instance
+            assert await whoami(one) == again
+        await until(lambda: gone(second.pid) and gone(again))
+    assert not home.place.socket.exists()
+
+
+async def test_a_killed_router_leaves_the_daemon_to_the_other(home: Home) -> None:
+    write_faulty(home)
+    with anyio.fail_after(60):
+        async with Client(router(home)) as one:
+            pid = await whoami(one)
+            process = await anyio.open_process(
+                [sys.executable, "-m", "tool_router"], env=router(home).env, cwd=ROOT
+            )
+            async with process:
+                assert process.stdin is not None
+                assert process.stdout is not None
+                for message in handshake_and_call():
+                    await process.stdin.send(json.dumps(message).encode() + b"\n")
+                said = b""
+                while b'"id": 2' not in said and b'"id":2' not in said:
+                    said += await process.stdout.receive()
+                assert str(pid).encode() in said
+                process.kill()
+                await process.wait()
+            assert await whoami(one) == pid
+            address = await address_of(home)
+        await until(lambda: gone(address.pid) and gone(pid))
+
+
+def handshake_and_call() -> list[dict[str, Any]]:
+    about = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "wire", "version": "1"},
+    }
+    asked = {"name": "execute_task", "arguments": {"task": "do it", "tool": "whoami", "arguments": {}}}
+    return [
+        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about},
+        {"jsonrpc": "2.0", "method": "notifications/initialized"},
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": asked},
+    ]
