@@ -11,6 +11,7 @@ from mcp.client.client import ConnectMode
 
 from service_manager.audience import Audience
 from service_manager.demand import Demand
+from service_manager.drivers.protocol import UNHEALTHY
 from service_manager.errors import ServiceManagerError, ServiceStartFailed, SleepFailed
 from service_manager.journal import Journal
 from service_manager.known import Known
@@ -254,6 +255,9 @@ class Runner:
         self._demand.occupied += 1
         try:
             with anyio.fail_after(within_s):
+                told = "" if life.running is None else await life.running.health()
+                if told == UNHEALTHY:
+                    return Check(name, False, state, "Its own health check fails.")
                 await life.session.request("ping", None)
         except TimeoutError:
             return Check(name, False, state, f"It did not answer a ping within {within_s:g} s.")

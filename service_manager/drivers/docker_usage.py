@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from service_manager.drivers.docker_json import part, parts
+from service_manager.drivers.json_parts import part, parts
 from service_manager.resources import MemoryUse, ResourceUse
 
 

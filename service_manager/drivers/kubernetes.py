@@ -156,6 +156,10 @@ class DeploymentService:
         """Nothing on this machine."""
         return ResourceUse(0.0, MemoryUse(0), processes=0)
 
+    async def health(self) -> str:
+        """Nothing: its pods' readiness decides whether the cluster sends requests to them at all."""
+        return ""
+
     async def start(self, limits: Limits) -> None:
         """Set its limits, scale it to 1 unless it has pods, and wait until one is ready and answers.
 

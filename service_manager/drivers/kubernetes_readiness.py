@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from service_manager.drivers.docker_json import part, parts
+from service_manager.drivers.json_parts import part, parts
 
 EVENTS = 3
 """How many of the last events are told."""

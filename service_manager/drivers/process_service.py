@@ -104,6 +104,10 @@ class ProcessService:
         leader = self._process.pid
         return await to_thread.run_sync(lambda: usage([process.pid for process in members(leader)]))
 
+    async def health(self) -> str:
+        """Nothing: a process is asked, not looked at."""
+        return ""
+
     async def resume(self) -> None:
         """Let it run, asleep or not, so that it can end."""
         with suppress(ProcessLookupError, PermissionError):

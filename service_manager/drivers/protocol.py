@@ -12,6 +12,9 @@ from service_manager.journal import Journal
 from service_manager.model import Command, ServiceSpec, Tier
 from service_manager.resources import Limits, MemoryUse, ResourceUse
 
+UNHEALTHY = "unhealthy"
+"""What Docker calls a container whose HEALTHCHECK fails."""
+
 
 class Sleeper(Protocol):
     """Puts one running service to sleep and wakes it; state is kept. One caller at a time.
@@ -82,6 +85,14 @@ class Running(Protocol):
 
     async def usage(self) -> ResourceUse:
         """What it uses now, without waking it."""
+        ...
+
+    async def health(self) -> str:
+        """What it is said to be by who runs it, e.g. "unhealthy"; empty where nobody looks.
+
+        Raises:
+            ServiceManagerError: who runs it does not answer.
+        """
         ...
 
 

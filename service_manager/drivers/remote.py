@@ -62,3 +62,7 @@ class RemoteService:
     async def usage(self) -> ResourceUse:
         """Nothing on this machine."""
         return ResourceUse(0.0, MemoryUse(0), processes=0)
+
+    async def health(self) -> str:
+        """Nothing: nobody looks at it for us."""
+        return ""

@@ -68,12 +68,12 @@ def complain(text: str) -> None:
     os.write(2, f"{text}\n".encode())
 
 
-def flood(megabytes: int) -> None:
-    """Write so much to stderr, in lines of 100 bytes, and a last line that says so."""
-    chunk = (b"x" * 99 + b"\n") * 640
+def flood(megabytes: int, end: str = "\n") -> None:
+    """Write so much to stderr, in lines of 100 bytes or without an end, and a last line that says so."""
+    chunk = (b"x" * 99 + end.encode()) * 640
     for _ in range(megabytes * MB // len(chunk)):
         os.write(2, chunk)
-    complain(f"flooded {megabytes} MB")
+    complain(f"\nflooded {megabytes} MB")
 
 
 def leave(file: str) -> None:
@@ -121,7 +121,7 @@ def called(name: str, arguments: Json) -> str | None:
         case "burn":
             threading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()
         case "flood":
-            flood(arguments["megabytes"])
+            flood(**arguments)
         case "leave":
             leave(arguments["file"])
         case "rest":

@@ -48,6 +48,19 @@ def home(tmp_path: Path) -> Generator[Home]:
         os.kill(left.pid, signal.SIGKILL)
 
 
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Generator[Home]:
+    """A daemon that runs for all tests that leave it alive."""
+    home = Home(tmp_path_factory.mktemp("lasting"), MODULE)
+    home.write("raw", "other")
+    with home.file.open("a") as file:
+        file.write(f"  broken:\n    command: ['{sys.executable}', '-c', 'raise SystemExit(7)']\n")
+    process = home.serve()
+    yield home
+    process.terminate()
+    process.communicate()
+
+
 async def address_of(home: Home) -> Address:
     address = await find_daemon(home.file, home.environ)
     assert address is not None
@@ -56,7 +69,6 @@ async def address_of(home: Home) -> Address:
 
 @asynccontextmanager
 async def served(home: Home) -> AsyncGenerator[tuple[DaemonServices, DaemonClient]]:
-    home.serve()
     address = await address_of(home)
     services = DaemonServices(address)
     async with services.open(), DaemonClient(address) as daemon:
@@ -71,7 +83,9 @@ async def gateway(home: Home, use: DaemonUse, **more: str) -> AsyncGenerator[Emb
 
 
 def tool(name: str, service: str = "raw", **schema: Any) -> Tool:
-    return Tool(f"{service}::{name}", name, service, call_name=name, input_schema={"type": "object", **schema})
+    return Tool(
+        f"{service}::{name}", name, service, call_name=name, input_schema={"type": "object", **schema}
+    )
 
 
 def text(result: CallToolResult) -> str:
@@ -110,8 +124,8 @@ async def killed(address: Address) -> None:
 # What is relayed.
 
 
-async def test_a_result_comes_with_everything_its_service_put_into_it(home: Home) -> None:
-    async with served(home) as (services, _):
+async def test_a_result_comes_with_everything_its_service_put_into_it(lasting: Home) -> None:
+    async with served(lasting) as (services, _):
         result = await services.call(tool("odd"), {}, no_progress)
         told = result.model_dump(by_alias=True, mode="json")
         assert told["structuredContent"] == ODD["structuredContent"]
@@ -120,13 +134,13 @@ async def test_a_result_comes_with_everything_its_service_put_into_it(home: Home
         assert [found.name for found in await services.tools("raw")][:3] == ["echo", "odd", "fail"]
 
 
-async def test_progress_is_told_in_order_and_only_where_somebody_listens(home: Home) -> None:
+async def test_progress_is_told_in_order_and_only_where_somebody_listens(lasting: Home) -> None:
     steps: list[tuple[float, float | None, str | None]] = []
 
     async def hear(progress: float, total: float | None, message: str | None) -> None:
         steps.append((progress, total, message))
 
-    async with served(home) as (services, _):
+    async with served(lasting) as (services, _):
         await services.call(tool("echo"), {"text": "it runs"}, no_progress)
         assert text(await services.call(tool("steps"), {"steps": 3}, hear)) == "stepped"
         assert steps == [(number, 10, f"step {number}") for number in (1, 2, 3)]
@@ -135,8 +149,8 @@ async def test_progress_is_told_in_order_and_only_where_somebody_listens(home: H
         assert "progressToken" not in sent.get("_meta", {})
 
 
-async def test_a_cancelled_call_is_cancelled_at_its_service_and_no_other(home: Home) -> None:
-    async with served(home) as (services, _), anyio.create_task_group() as tasks:
+async def test_a_cancelled_call_is_cancelled_at_its_service_and_no_other(lasting: Home) -> None:
+    async with served(lasting) as (services, _), anyio.create_task_group() as tasks:
 
         async def wait(name: str) -> None:
             await services.call(tool("wait"), {"name": name}, no_progress)
@@ -160,17 +174,16 @@ async def test_a_cancelled_call_is_cancelled_at_its_service_and_no_other(home: H
         tasks.cancel_scope.cancel()
 
 
-async def test_arguments_that_a_schema_wants_as_headers_are_sent_so(home: Home) -> None:
-    async with served(home) as (services, _):
+async def test_arguments_that_a_schema_wants_as_headers_are_sent_so(lasting: Home) -> None:
+    async with served(lasting) as (services, _):
         region = {"region": {"type": "string", "x-mcp-header": "Region"}}
         called = tool("params", properties=region)
         sent = json.loads(text(await services.call(called, {"region": "Zürich"}, no_progress)))
         assert sent["arguments"] == {"region": "Zürich"}
 
 
-async def test_an_expected_service_is_woken_only_if_it_sleeps(home: Home) -> None:
-    home.write("raw", "other")
-    async with served(home) as (services, daemon):
+async def test_an_expected_service_is_woken_only_if_it_sleeps(lasting: Home) -> None:
+    async with served(lasting) as (services, daemon):
         await services.call(tool("echo"), {"text": "it runs"}, no_progress)
         try:
             assert (await daemon.do("raw", "sleep"))["state"] == "sleeping"
@@ -186,11 +199,8 @@ async def test_an_expected_service_is_woken_only_if_it_sleeps(home: Home) -> Non
 # What fails.
 
 
-async def test_what_fails_is_told_as_it_is_without_a_daemon(home: Home) -> None:
-    with home.file.open("a") as file:
-        file.write(f"  broken:\n    command: ['{sys.executable}', '-c', 'raise SystemExit(7)']\n")
-    home.serve()
-    async with gateway(home, "auto") as over, gateway(home, "off") as within:
+async def test_what_fails_is_told_as_it_is_without_a_daemon(lasting: Home) -> None:
+    async with gateway(lasting, "auto") as over, gateway(lasting, "off") as within:
         for called in (tool("fail"), tool("die"), tool("x", "broken"), tool("x", "nobody")):
             told: list[Exception] = []
             for embedded in (over, within):
@@ -202,7 +212,7 @@ async def test_what_fails_is_told_as_it_is_without_a_daemon(home: Home) -> None:
             assert [getattr(error, "reached_tool", None) for error in told] == [
                 getattr(told[1], "reached_tool", None)
             ] * 2
-        assert [row["name"] for row in await rows(home)] == ["raw", "broken"]
+        assert [row["name"] for row in await rows(lasting)] == ["raw", "other", "broken"]
 
 
 async def rows(home: Home) -> list[dict[str, Any]]:
@@ -210,8 +220,8 @@ async def rows(home: Home) -> list[dict[str, Any]]:
         return await daemon.services()
 
 
-async def test_an_error_a_service_answers_and_one_of_the_daemon_keep_their_kind(home: Home) -> None:
-    async with served(home) as (services, _):
+async def test_an_error_a_service_answers_and_one_of_the_daemon_keep_their_kind(lasting: Home) -> None:
+    async with served(lasting) as (services, _):
         with pytest.raises(MCPError, match="It is Monday") as raised:
             await services.call(tool("fail"), {}, no_progress)
         assert (raised.value.code, raised.value.data) == (-32050, {"again": [1, None]})
@@ -222,6 +232,7 @@ async def test_an_error_a_service_answers_and_one_of_the_daemon_keep_their_kind(
 
 
 async def test_a_daemon_killed_during_a_call_is_told_as_a_crash_and_before_it_as_gone(home: Home) -> None:
+    home.serve()
     async with served(home) as (services, daemon):
         await services.call(tool("echo"), {"text": "it runs"}, no_progress)
 

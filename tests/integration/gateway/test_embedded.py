@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from mcp.types import TextContent
 from structlog.testing import capture_logs
 
+from service_manager.daemon import watch
 from service_manager.lock import Lock
 from service_manager.manager import ServiceManager
 from service_manager.model import Command, LockedService, LockedTool, PackageSource, Progress, ServiceSpec
 from service_manager.pins import lock_pin
-from tool_router.gateway.embedded import EmbeddedGateway
+from tests.integration.daemon.served import RAW
+from tool_router.catalog.model import Tool
+from tool_router.errors import ToolUnavailable
+from tool_router.gateway.embedded import EmbeddedGateway, build_embedded
+from tool_router.gateway.protocol import no_progress
 from tool_router.gateway.services import LocalServices
 
 pytestmark = pytest.mark.anyio
@@ -95,3 +103,79 @@ async def test_what_a_running_service_really_offers_wins_and_is_said(locked: Loc
     assert after.input_schema["properties"]["timezone"]["type"] == "string"
     assert after.hints.read_only is True
     assert [log["service"] for log in logs if log["event"] == "service_differs_from_lock"] == ["time"]
+
+
+def entry(name: str, *more: str) -> str:
+    words = ", ".join(f"'{word}'" for word in (*RAW, *more))
+    return f"  {name}:\n    command: [{words}]\n"
+
+
+@asynccontextmanager
+async def watched(
+    file: Path, environ: Mapping[str, str]
+) -> AsyncGenerator[tuple[EmbeddedGateway, list[int]]]:
+    """A gateway that watches its file, and how many tools it listed after each change."""
+    gateway = build_embedded(file, environ)
+    counts: list[int] = []
+
+    async def changed() -> None:
+        counts.append(len(await gateway.list_tools()))
+
+    async with gateway.open(), gateway.watching(changed):
+        yield gateway, counts
+
+
+@pytest.fixture
+def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(watch, "LOOK_S", 0.02)
+    file = tmp_path / "services.yml"
+    file.write_text(f"services:\n{entry('one')}{entry('two')}")
+    return file
+
+
+async def pid_of(gateway: EmbeddedGateway, name: str) -> int:
+    tool = Tool(f"{name}::seen", "seen", name, call_name="seen")
+    result = await gateway.call(tool, {}, no_progress)
+    (block,) = result.content
+    assert isinstance(block, TextContent)
+    return json.loads(block.text)["pid"]
+
+
+async def test_a_changed_services_file_is_taken_over_and_only_what_changed_restarts(
+    services: Path, tmp_path: Path
+) -> None:
+    environ = {"PATH": os.environ["PATH"], "TOOL_ROUTER_HOME": str(tmp_path / "home")}
+    async with watched(services, environ) as (gateway, counts):
+        one, two = await pid_of(gateway, "one"), await pid_of(gateway, "two")
+        assert len(await gateway.list_tools()) == 22
+        services.write_text(f"services:\n{entry('one')}{entry('two', 'newcomer')}{entry('three')}")
+        with anyio.fail_after(20):
+            while not counts:  # noqa: ASYNC110  # another task sees the file
+                await anyio.sleep(0.01)
+        assert counts == [34]
+        assert await pid_of(gateway, "one") == one
+        assert await pid_of(gateway, "two") != two
+        services.write_text(f"services:\n{entry('three')}")
+        with anyio.fail_after(20):
+            while len(counts) < 2:  # noqa: ASYNC110  # another task sees the file
+                await anyio.sleep(0.01)
+        assert counts[1] == 11
+        with pytest.raises(ToolUnavailable, match="no service named 'one'"):
+            await pid_of(gateway, "one")
+
+
+async def test_a_services_file_that_became_wrong_changes_nothing_and_its_line_is_logged(
+    services: Path, tmp_path: Path
+) -> None:
+    environ = {"PATH": os.environ["PATH"], "TOOL_ROUTER_HOME": str(tmp_path / "home")}
+    async with watched(services, environ) as (gateway, counts):
+        one = await pid_of(gateway, "one")
+        with capture_logs() as logs:
+            services.write_text("services:\n  one:\n    comand: x\n")
+            with anyio.fail_after(20):
+                while not (told := [log for log in logs if log["event"] == "services_not_reloaded"]):
+                    await anyio.sleep(0.01)
+        assert f"{services}:3" in told[0]["reason"]
+        assert (counts, await pid_of(gateway, "one")) == ([], one)
+        services.write_text(f"services:\n{entry('one')}{entry('two')}# mended\n")
+        assert await gateway.reload() is False

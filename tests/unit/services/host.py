@@ -118,6 +118,9 @@ class Process:
     async def usage(self) -> ResourceUse:
         return ResourceUse(0.0, MemoryUse(0))
 
+    async def health(self) -> str:
+        return ""
+
     def last_words(self) -> tuple[str, ...]:
         return ("out of luck",) if self.dead else ()
 
