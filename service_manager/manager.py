@@ -94,6 +94,7 @@ class ServiceManager:
         self._governed = governed
         self._habits = habits_from_json(self._keepsakes.habits())
         self._runners: dict[str, Runner] = {}
+        self._successions: dict[str, anyio.Event] = {}
         self._gate = Gate(lambda: self._runners.values(), self._rules, clock)
         self._governor = Governor(
             lambda: tuple(self._runners.values()), self._gate, self._rules, self._habits, clock
@@ -145,6 +146,7 @@ class ServiceManager:
             LimitReached: there is no room for it.
             ServiceManagerError: it could not be installed or started.
         """
+        await self._succession(name)
         runner = self._usable(name)
         runner.hold()
         try:
@@ -247,18 +249,33 @@ class ServiceManager:
         shared = self._shared
         assert shared is not None
         self._resolver.know(tuple(wanted.values()))
-        runners = {**self._runners}
         async with anyio.create_task_group() as tasks:
             for name in (*changes.changed, *changes.removed):
-                tasks.start_soon(runners.pop(name).retire, RETIRE_S)
-            for name in changes.removed:
-                del self._runners[name]
-        self._runners = {
-            name: runners.get(name) or self._runner_of(spec, shared) for name, spec in wanted.items()
-        }
+                tasks.start_soon(self._replace, name, wanted.get(name), shared)
+            for name in changes.added:
+                self._runners[name] = self._runner_of(wanted[name], shared)
+        self._runners = {name: self._runners[name] for name in wanted}
         self._specs = tuple(wanted.values())
         self._gate.notify()
         return changes
+
+    async def _replace(self, name: str, spec: ServiceSpec | None, shared: Surroundings) -> None:
+        """Let the requests of a service end, and put another one in its place; None for nothing."""
+        done = self._successions[name] = anyio.Event()
+        try:
+            await self._runners[name].retire(RETIRE_S)
+            if spec is None:
+                del self._runners[name]
+            else:
+                self._runners[name] = self._runner_of(spec, shared)
+        finally:
+            del self._successions[name]
+            done.set()
+
+    async def _succession(self, name: str) -> None:
+        """Return when a service that is being replaced has its successor: its old requests have to end."""
+        while (done := self._successions.get(name)) is not None:
+            await done.wait()
 
     # What is to be seen.
 

@@ -123,8 +123,7 @@ class ServiceSession:
         except MCPError as error:
             raise await self._crash_or(error) from error
         except ValidationError as error:
-            said = f"{self._name} answered {method} with what the protocol does not allow"
-            raise MCPError(INTERNAL_ERROR, f"{said}: {error.errors()[0]['msg']}.") from error
+            raise self._improper(method, error) from error
         self._answered(request_key(method, params), self._clock() - began)
         return result.root
 
@@ -199,10 +198,16 @@ class ServiceSession:
             answer = await self._session.send_request(request, _ANSWER, progress_callback=relay)
         except MCPError as error:
             raise await self._crash_or(error) from error
+        except ValidationError as error:
+            raise self._improper("tools/call", error) from error
         self._answered(request_key("tools/call", {"name": name}), self._clock() - began)
         if isinstance(answer, InputRequiredResult):
             raise MCPError(-32603, f"{name} asks something back before it runs, which can't be relayed.")
         return answer
+
+    def _improper(self, method: str, error: ValidationError) -> MCPError:
+        said = f"{self._name} answered {method} with what the protocol does not allow"
+        return MCPError(INTERNAL_ERROR, f"{said}: {error.errors()[0]['msg']}.")
 
     async def _crash_or(self, error: MCPError) -> Exception:
         if error.code != CONNECTION_CLOSED:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TextIO, TypeVar, cast
 
 import anyio
 import structlog
@@ -19,6 +19,7 @@ from service_manager.config import load_services
 from service_manager.errors import ConfigError, ServiceManagerError, UnknownService
 from service_manager.install.resolver import PackageResolver
 from service_manager.lock import Lock, load_lock
+from service_manager.logstream import LossyStream
 from service_manager.model import ServiceSpec
 from service_manager.paths import packages_dir, services_file
 from service_manager.yamlmodel import closest
@@ -144,6 +145,5 @@ def log_to_stderr() -> None:
     """Have warnings logged to stderr: stdout is for what was asked for."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger("warning"),
-        # The stderr of the moment, which may be another one later.
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(cast("TextIO", LossyStream())),
     )

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO, cast
 
 import anyio
 import structlog
@@ -16,6 +17,7 @@ from service_manager.daemon.assembly import manager_of
 from service_manager.daemon.options import idle_exit_of, listening_of
 from service_manager.daemon.serve import ManagerOf, Options, serve
 from service_manager.errors import ConfigError, ServiceManagerError
+from service_manager.logstream import LossyStream
 from service_manager.paths import services_file
 
 FAILED = 1
@@ -32,7 +34,7 @@ def main(arguments: Sequence[str] | None = None, manager_of: ManagerOf = manager
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.WARNING if given.ready_fd is None else logging.INFO
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", LossyStream())),
     )
     try:
         options = Options(

@@ -1,8 +1,8 @@
 """Writes a service that speaks over pipes to disk with CRIU and brings it back; opt-in, for root.
 
-The process ends when it is written and is another's child when it comes back, with the same number, group and
-session. So whoever started it must not take that end for its own, and learns of the later one from
-`Checkpoint.wait`. What is in the pipes stays there: their ends are held open meanwhile.
+The process ends when it is written, and comes back as our child with the same number, group and session. So
+whoever started it must not take that end for its own and learns of the later one from `Checkpoint.wait`. What
+is in the pipes stays there: their ends are held open meanwhile.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ BURIED_S = 5.0
 """How long the written process may stay as a zombie; its number is needed again."""
 
 PAUSE_S = 0.002
+
+UNKNOWN_CODE = 255
+"""The exit code of a process that somebody else has waited for."""
 
 _ERROR = re.compile(r"^(?:\([\d.]+\) )?Error \([^)]*\): (.*)$", re.MULTILINE)
 
@@ -68,17 +71,27 @@ class Checkpoint:
         pid: the leader of its session, which we speak to over pipes.
         directory: an empty one for the image, which holds all of its memory: nobody else should read it.
         criu: the program.
+        environ: its environment; None for ours.
+
+    Attributes:
+        code: how the process ended that was brought back, as `subprocess` has it; None before `wait` says so.
 
     Raises:
-        SleepFailed: the process has ended, or has no pipe in common with us.
+        SleepFailed: the process has ended, has no pipe in common with us, or some of it would stay behind.
     """
 
-    def __init__(self, pid: int, directory: Path, criu: str = "criu") -> None:
+    def __init__(
+        self, pid: int, directory: Path, criu: str = "criu", environ: Mapping[str, str] | None = None
+    ) -> None:
         self._pid = pid
         self._directory = directory
         self._criu = criu
+        self._environ = environ
         self._written = False
+        self._ours = False
+        self.code: int | None = None
         self._pipes: dict[str, int] = {}
+        _check_whole(pid)
         try:
             self._hold(_pipes(os.getpid()))
         except OSError as error:
@@ -106,28 +119,46 @@ class Checkpoint:
         if not self._written:
             return
         with anyio.move_on_after(BURIED_S):
-            while procfs.stat(self._pid) is not None:  # noqa: ASYNC110  # the kernel tells nobody of a burial
+            while procfs.stat(self._pid) is not None:
+                # The first one's end is told to whoever started it.
+                if self._ours:
+                    self._buried()
                 await anyio.sleep(PAUSE_S)
         ends = tuple(self._pipes.values())
         inside = [word for name, end in self._pipes.items() for word in ("--inherit-fd", f"fd[{end}]:{name}")]
-        await self._run("restore", ["--restore-detached", *inside], ends)
+        await self._run("restore", ["--restore-detached", "--restore-sibling", *inside], ends)
         self._written = False
+        self._ours = True
+        self.code = None
 
     async def wait(self) -> None:
-        """Return when the process that was brought back has ended."""
-        try:
+        """Return when the process that was brought back has ended, which buries it."""
+        # Until then its number stays its own.
+        with suppress(ProcessLookupError):
             process = os.pidfd_open(self._pid)
-        except ProcessLookupError:
-            return
-        try:
-            await anyio.wait_readable(process)
-        finally:
-            os.close(process)
+            try:
+                await anyio.wait_readable(process)
+            finally:
+                os.close(process)
+        # One that CRIU has ended is told to CRIU first.
+        while not self._buried():  # noqa: ASYNC110  # as in `restore`
+            await anyio.sleep(PAUSE_S)
 
     def close(self) -> None:
         """Let go of its pipes; the image stays where it is."""
         while self._pipes:
             os.close(self._pipes.popitem()[1])
+
+    def _buried(self) -> bool:
+        """Take note of its end, which frees its number, as soon as that can be."""
+        try:
+            end = os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG)
+        except ChildProcessError:
+            self.code = UNKNOWN_CODE if self.code is None else self.code
+            return True
+        if end is not None:
+            self.code = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
+        return end is not None
 
     def _hold(self, ours: Mapping[str, Path]) -> None:
         """Hold the service's ends of the pipes we have the other ends of, so that these do not break.
@@ -160,7 +191,12 @@ class Checkpoint:
         with anyio.move_on_after(LIMIT_S, shield=True):
             try:
                 done = await anyio.run_process(
-                    argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=ends, check=False
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=ends,
+                    env=self._environ,
+                    check=False,
                 )
             except OSError as error:
                 raise SleepFailed(f"CRIU can't {action} process {self._pid}: {error}.") from error
@@ -173,6 +209,15 @@ class Checkpoint:
             raise SleepFailed(
                 f"CRIU can't {action} process {self._pid}: {said(text + done.stderr.decode())}."
             )
+
+
+def _check_whole(leader: int) -> None:
+    """Raise SleepFailed where a process of the service is not below its leader: it would not be written."""
+    below = {leader}
+    for process in members(leader):
+        if process.pid != leader and process.parent not in below:
+            raise SleepFailed(f"Its process {process.pid} has left the tree of process {leader}.")
+        below.add(process.pid)
 
 
 def _pipes(pid: int) -> dict[str, Path]:

@@ -1,7 +1,7 @@
 """Private directories for services that are written to disk: what is in memory may be secret.
 
-Each belongs to the one process that has locked it. What the lock of a killed one has let go of is removed by the
-next that makes one.
+Each belongs to the one process that has locked it. What a killed one has left is removed by the next that
+makes one.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from anyio import to_thread
 
 from service_manager.capabilities import Capabilities, probe
 from service_manager.drivers import watchdog
+from service_manager.drivers.checkpointing import WRONG_STREAMS, Checkpoints
 from service_manager.drivers.guardian import Guardian
 from service_manager.drivers.http_endpoint import (
     await_endpoint,
@@ -33,7 +34,7 @@ from service_manager.journal import Journal
 from service_manager.linux.members import members
 from service_manager.linux.procfs import Stat
 from service_manager.linux.stopping import same
-from service_manager.model import Command, ServiceSpec
+from service_manager.model import Command, ServiceSpec, Tier
 from service_manager.resources import Limits
 
 INHERITED = (
@@ -64,7 +65,7 @@ class ProcessDriver:
     """Starts services as leaders of their own process groups and ends the groups whole.
 
     Args:
-        environ: the environment `INHERITED` is taken from.
+        environ: the environment `INHERITED` is taken from; it also tells where images of services are kept.
         guardian: ends the groups when this process is killed.
         enforcer: holds services to their limits; None for nobody.
         zygotes: forks Python services instead of starting them, where it can; None for nobody.
@@ -85,6 +86,7 @@ class ProcessDriver:
         self._enforcer = enforcer
         self._zygotes = zygotes
         self._machine = machine or probe()
+        self._checkpoints = Checkpoints(environ, guardian, self._machine)
         self._environments: dict[str, set[str]] = {}
 
     @asynccontextmanager
@@ -103,8 +105,12 @@ class ProcessDriver:
         mark = self._guardian.guard_marked(spec.name)
         process = await self._start(spec, replace(command, env={**self._inherited, **command.env, **mark}))
         self._guardian.guard(process.pid)
-        service = ProcessService(spec.name, process, journal, self._machine, self._enforcer)
+        checkpoints = self._checkpoints if spec.sleep is Tier.CHECKPOINT else None
+        service = ProcessService(
+            spec.name, process, journal, self._machine, self._enforcer, checkpoints, mark
+        )
         if spec.endpoint:
+            self._checkpoints.refuse(spec.name, WRONG_STREAMS)
             service.transport = endpoint_transport(spec.endpoint)
         failure = None
         try:
@@ -113,6 +119,9 @@ class ProcessDriver:
                 tasks.start_soon(service.follow_exit)
                 tasks.start_soon(service.enforce, limits)
                 try:
+                    if checkpoints is not None:
+                        # It takes longer to start than this does.
+                        await checkpoints.look()
                     if spec.endpoint:
                         tasks.start_soon(service.follow_stdout)
                         failure = await _until_answering(service, spec)
@@ -128,12 +137,15 @@ class ProcessDriver:
                 if self._enforcer is not None:
                     # What it has left behind is killed with its group.
                     await to_thread.run_sync(self._enforcer.release, spec.name)
+                await service.forget()
                 await process.aclose()
         if failure is not None:
             raise failure
 
     async def _start(self, spec: ServiceSpec, command: Command) -> anyio.abc.Process:
-        if self._zygotes is not None and command.python_entry and not spec.endpoint:
+        # CRIU would also have to write what a fork shares with its zygote.
+        forkable = not spec.endpoint and spec.sleep is not Tier.CHECKPOINT
+        if self._zygotes is not None and command.python_entry and forkable:
             seen = self._environments.setdefault(command.environment, set())
             seen.add(spec.name)
             self._zygotes.know({command.environment: tuple(seen)})
@@ -188,21 +200,24 @@ async def _end(
     process: anyio.abc.Process, service: ProcessService, grace_s: float, mark: Mapping[str, str]
 ) -> None:
     """End the whole group and what left it: close its input, ask, then kill. It may outlive its leader."""
-    strays = await to_thread.run_sync(_strays, process.pid)
+    # One on disk has no process, and its number may be that of another.
+    strays = () if service.absent else await to_thread.run_sync(_strays, process.pid)
     if process.stdin is not None:
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
             await process.stdin.aclose()
-    if not service.ending():
+    if not service.ending() and not service.absent:
         # A frozen process acts on SIGTERM only once it continues.
         _signal_group(process.pid, signal.SIGTERM)
         await service.resume()
         # Asked of the process itself: the task that follows its exit may be cancelled already.
         with anyio.move_on_after(grace_s):
-            await process.wait()
-    _signal_group(process.pid, signal.SIGKILL)
+            await service.exited()
+    if not service.absent:
+        _signal_group(process.pid, signal.SIGKILL)
     await to_thread.run_sync(_kill, strays, mark)
-    with anyio.move_on_after(KILLED_S):
-        await process.wait()
+    if not service.absent:
+        with anyio.move_on_after(KILLED_S):
+            await service.exited()
 
 
 def _strays(leader: int) -> tuple[Stat, ...]:

@@ -14,7 +14,9 @@ from anyio import to_thread
 from mcp.client._transport import Transport
 
 from service_manager.capabilities import Capabilities
+from service_manager.drivers.checkpointing import Checkpointed, CheckpointingSleeper, Checkpoints
 from service_manager.drivers.lines import Lines
+from service_manager.drivers.presence import Presence
 from service_manager.drivers.protocol import Sleeper
 from service_manager.drivers.sleeping import ProcessSleeper
 from service_manager.drivers.stdio import stdio_streams
@@ -45,6 +47,8 @@ class ProcessService:
         journal: takes what it writes to stderr.
         machine: what this machine lets it sleep with.
         enforcer: holds it to its limits; None for nobody.
+        checkpoints: writes it to disk; None for one that does not ask for that.
+        mark: what the environment of everything that belongs to it holds.
     """
 
     def __init__(
@@ -54,6 +58,8 @@ class ProcessService:
         journal: Journal,
         machine: Capabilities,
         enforcer: Enforcer | None,
+        checkpoints: Checkpoints | None = None,
+        mark: Mapping[str, str] | None = None,
     ) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -63,6 +69,10 @@ class ProcessService:
         self._before = journal.written
         self._machine = machine
         self._enforcer = enforcer
+        self._checkpoints = checkpoints
+        self._checkpointing: CheckpointingSleeper | None = None
+        self._presence = Presence()
+        self._mark = mark or {}
         self._ended = anyio.Event()
         self._heard = anyio.Event()
         self._writing = anyio.Lock()
@@ -79,11 +89,26 @@ class ProcessService:
             group = None if self._enforcer is None else self._enforcer.group_of(self._name)
             leader = ProcessSleeper(self._process.pid, self._machine, group=group)
             self._sleeper = QuietSleeper(leader, self._writing)
+            if self._checkpoints is not None:
+                itself = Checkpointed(
+                    self._name, self._process.pid, self._mark, self._writing, self._presence
+                )
+                self._checkpointing = CheckpointingSleeper(itself, self._sleeper, self._checkpoints)
+                self._sleeper = self._checkpointing
         return self._sleeper
+
+    @property
+    def absent(self) -> bool:
+        """Whether it is on disk, or did not come back: its number may be another process's."""
+        return self._presence.absent
 
     async def wait(self) -> None:
         """Return when the process has ended."""
         await self._ended.wait()
+
+    async def exited(self) -> None:
+        """Return when the process has ended, whatever it said; one on disk has not."""
+        await self._presence.exited(self._process.wait)
 
     def last_words(self) -> tuple[str, ...]:
         """Its last stderr lines, oldest first."""
@@ -91,7 +116,9 @@ class ProcessService:
 
     def ending(self) -> str:
         """How the process ended, and by which limit if it was one; empty while it runs."""
-        code = self._process.returncode
+        if self._presence.lost:
+            return "it did not come back from disk"
+        code = self._presence.code(self._process.returncode)
         if code is None:
             return ""
         ending = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
@@ -101,6 +128,8 @@ class ProcessService:
 
     async def usage(self) -> ResourceUse:
         """What it uses now, without waking it."""
+        if self.absent:
+            return ResourceUse(0.0, MemoryUse(0), processes=0)
         leader = self._process.pid
         return await to_thread.run_sync(lambda: usage([process.pid for process in members(leader)]))
 
@@ -114,6 +143,11 @@ class ProcessService:
             os.killpg(self._process.pid, signal.SIGCONT)
         with suppress(SleepFailed):
             await self.sleeper.wake()
+
+    async def forget(self) -> None:
+        """Remove what it has on disk."""
+        if self._checkpointing is not None:
+            await self._checkpointing.close()
 
     async def enforce(self, limits: Limits) -> None:
         """Hold it to its limits."""
@@ -135,7 +169,7 @@ class ProcessService:
 
     async def follow_exit(self) -> None:
         """Notice the end of the process, and what it said last."""
-        await self._process.wait()
+        await self.exited()
         # What it has left behind may hold its stderr open.
         with anyio.move_on_after(LAST_WORDS_S):
             await self._heard.wait()

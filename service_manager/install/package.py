@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,10 @@ from service_manager.pins import pin_text
 
 class Conflict(InstallError):
     """A package can't be in one environment with others; the message names them."""
+
+
+NO_SPACE = os.strerror(errno.ENOSPC)
+"""How pip and npm say that the disk is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,10 @@ class Installation:
         """The error that tells `what` failed, with the end of the log."""
         tail = log_tail(self.log)
         told = f"{pin_text(self.source)} was not installed: {what}."
+        if NO_SPACE in tail:
+            return InstallError(
+                f"{told} The disk is full.", f"Free some room on the disk of {self.scratch.parent}."
+            )
         return InstallError(
             f"{told}\n{tail}\n" if tail else told,
             f"Check the network, the pin and your npm or pip configuration; the whole log is {self.log}.",

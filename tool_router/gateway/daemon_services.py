@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 import anyio
 import anyio.abc
-import httpx2
 import structlog
 from mcp import MCPError
 from mcp.types import INTERNAL_ERROR, CallToolResult
@@ -23,6 +22,7 @@ from service_manager.model import ServiceSpec, State
 from tool_router.catalog.model import Tool
 from tool_router.gateway import daemon_wire
 from tool_router.gateway.daemon_wire import Json, events, message_of
+from tool_router.gateway.lean_http import Answer, HungUp, LeanHttp, NotSent
 from tool_router.gateway.protocol import Progress, no_progress
 
 LOOK_S = 5.0
@@ -33,9 +33,6 @@ MOST_WOKEN = 3
 
 ASKS_BACK = "input_required"
 """The ``resultType`` of an answer that asks the client something."""
-
-_UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
-"""What the HTTP client raises when it has sent nothing."""
 
 _TOOLS = TypeAdapter(list[WireTool])
 
@@ -52,7 +49,7 @@ class DaemonServices:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._http: httpx2.AsyncClient | None = None
+        self._http = LeanHttp(address)
         self._control: DaemonClient | None = None
         self._tasks: anyio.abc.TaskGroup | None = None
         self._number = 0
@@ -66,7 +63,7 @@ class DaemonServices:
     async def open(self) -> AsyncGenerator[None]:
         """Hold connections to the daemon; requests under way may end when the block is left."""
         async with (
-            self._address.http() as self._http,
+            self._http.open(),
             DaemonClient(self._address) as self._control,
             anyio.create_task_group() as self._tasks,
         ):
@@ -125,26 +122,26 @@ class DaemonServices:
         progress: Progress = no_progress,
     ) -> Json:
         """Make a request; being cancelled closes its connection, which cancels it at the service."""
-        assert self._http is not None
         self._number += 1
         number, wants_progress = self._number, progress is not no_progress
         self._calls += 1
         try:
-            async with self._http.stream(
-                "POST",
+            async with self._http.post(
                 _endpoint(name),
-                headers=daemon_wire.headers(method, params, schema),
-                content=daemon_wire.request(number, method, params, progress=wants_progress),
-            ) as response:
-                if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                    return daemon_wire.result(await response.aread(), response.status_code)
-                return await _streamed(response, number, progress)
-        except _UNSENT as error:
+                daemon_wire.headers(method, params, schema),
+                daemon_wire.request(number, method, params, progress=wants_progress),
+            ) as answer:
+                if answer.content_type.startswith("text/event-stream"):
+                    content = await _streamed(answer, number, progress)
+                else:
+                    content = await answer.read()
+            return daemon_wire.result(content, answer.status)
+        except NotSent as error:
             raise DaemonError(
-                f"The daemon that runs {name} is gone ({error or type(error).__name__}).",
+                f"The daemon that runs {name} is gone ({error}).",
                 "Try again: it is looked for, or started, by the next call.",
             ) from error
-        except (httpx2.HTTPError, EOFError) as error:
+        except HungUp as error:
             raise ServiceCrashed(
                 f"The daemon that runs {name} ended, or hung up, before {method} was answered.",
                 "See its log (`service-manager status` says whether it runs); the next call starts it again.",
@@ -162,23 +159,21 @@ class DaemonServices:
 
     async def _hold(self, name: str) -> None:
         """Hold a stream of a service's endpoint; it wakes nobody."""
-        assert self._http is not None
         method, params = "subscriptions/listen", {"notifications": {"toolsListChanged": True}}
         self._number += 1
         try:
-            async with self._http.stream(
-                "POST",
+            async with self._http.post(
                 _endpoint(name),
-                headers=daemon_wire.headers(method, params),
-                content=daemon_wire.request(self._number, method, params),
-            ) as response:
-                async for _ in events(response.aiter_raw()):
+                daemon_wire.headers(method, params),
+                daemon_wire.request(self._number, method, params),
+            ) as answer:
+                async for _ in answer.chunks():
                     pass
                 # One that is refused would be refused again; others end when the service is removed.
-                self._staying = not response.is_success
-        except httpx2.HTTPError as error:
+                self._staying = not answer.ok
+        except (NotSent, HungUp) as error:
             self._staying = False
-            self._log.debug("daemon_stream_ended", reason=str(error) or type(error).__name__)
+            self._log.debug("daemon_stream_ended", reason=str(error))
 
     async def _wake(self, names: Sequence[str]) -> None:
         control = self._control
@@ -199,23 +194,24 @@ class DaemonServices:
             self._log.debug("service_not_woken", service=name, reason=str(error))
 
 
-async def _streamed(response: httpx2.Response, number: int, progress: Progress) -> Json:
-    """The result at the end of a stream; what comes before it is told.
+async def _streamed(answer: Answer, number: int, progress: Progress) -> bytes:
+    """The JSON-RPC answer at the end of a stream; progress that comes before it is told.
 
     Raises:
-        EOFError: the stream ended without one.
+        HungUp: the stream ended without one.
     """
-    async for event in events(response.aiter_raw()):
-        message = message_of(event)
-        if message is None:
-            continue
-        if message.get("id") == number and "method" not in message:
-            return daemon_wire.result(event, response.status_code)
+    found = b""
+    async for event in events(answer.chunks()):
+        message = message_of(event) or {}
         params: Any = message.get("params")
-        if message.get("method") == "notifications/progress" and isinstance(params, dict):
+        if message.get("id") == number and "method" not in message:
+            found = event
+        elif message.get("method") == "notifications/progress" and isinstance(params, dict):
             step: Json = params  # pyright: ignore[reportUnknownVariableType]  # JSON
             await progress(step.get("progress", 0), step.get("total"), step.get("message"))
-    raise EOFError
+    if not found:
+        raise HungUp("the stream ended without an answer")
+    return found
 
 
 def _endpoint(name: str) -> str:

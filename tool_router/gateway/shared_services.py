@@ -134,11 +134,12 @@ class SharedServices:
 
     async def _choose(self, gone: _Host | None, made: anyio.Event) -> None:
         assert self._tasks is not None
-        self._error = None
+        # What callers hear who wait still when everything ends.
+        self._error = ServiceManagerError("Not called: the router is ending.")
         try:
             host = _Host(await self._found() or self._local)
             await self._tasks.start(self._live, host)
-            self._used = host
+            self._used, self._error = host, None
             if gone is not None:
                 gone.replaced.set()
         except ServiceManagerError as error:

@@ -111,7 +111,7 @@ async def until(true: Callable[[], bool]) -> None:
 def gone(pid: int) -> bool:
     """Whether a process has ended with all of its threads: the last one closes its sockets."""
     try:
-        return not running(pid) and len(os.listdir(f"/proc/{pid}/task")) < 2
+        return not running(pid) and len(list(Path(f"/proc/{pid}/task").iterdir())) < 2
     except (FileNotFoundError, ProcessLookupError):
         return True
 
@@ -174,14 +174,6 @@ async def test_a_cancelled_call_is_cancelled_at_its_service_and_no_other(lasting
         tasks.cancel_scope.cancel()
 
 
-async def test_arguments_that_a_schema_wants_as_headers_are_sent_so(lasting: Home) -> None:
-    async with served(lasting) as (services, _):
-        region = {"region": {"type": "string", "x-mcp-header": "Region"}}
-        called = tool("params", properties=region)
-        sent = json.loads(text(await services.call(called, {"region": "Zürich"}, no_progress)))
-        assert sent["arguments"] == {"region": "Zürich"}
-
-
 async def test_an_expected_service_is_woken_only_if_it_sleeps(lasting: Home) -> None:
     async with served(lasting) as (services, daemon):
         await services.call(tool("echo"), {"text": "it runs"}, no_progress)
@@ -194,6 +186,14 @@ async def test_an_expected_service_is_woken_only_if_it_sleeps(lasting: Home) -> 
             while (await daemon.service("raw"))["state"] != "running":
                 pass
         assert (await daemon.service("other"))["state"] == "stopped"
+
+
+async def test_a_daemon_at_a_port_is_called_alike(home: Home) -> None:
+    home.serve("--port", "0")
+    async with served(home) as (services, _):
+        for length in (1, 100_000, 3):
+            answer = await services.call(tool("echo"), {"text": "ü" * length}, no_progress)
+            assert text(answer) == "ü" * length
 
 
 # What fails.
@@ -298,10 +298,12 @@ async def test_many_calls_that_find_the_daemon_gone_share_the_next_one(home: Hom
     async with gateway(home, "shared") as embedded:
         first = await pid_of(embedded)
         await killed(await address_of(home))
-        async with anyio.create_task_group() as tasks:
-            for _ in range(8):
-                tasks.start_soon(call, embedded)
+        with capture_logs() as logs:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(8):
+                    tasks.start_soon(call, embedded)
         assert len(pids) == 8
+        assert [log["event"] for log in logs].count("daemon_used") == 1
         assert len(set(pids) - {first}) == 1
 
 
@@ -376,7 +378,7 @@ async def test_two_routers_share_one_daemon_and_one_service_until_both_are_gone(
                 assert await whoami(two) == pid
                 first = await address_of(home)
 
-                asked = {"task": "do it", "tool": "steps", "arguments": {}}
+                asked: dict[str, Any] = {"task": "do it", "tool": "steps", "arguments": {}}
                 done = await two.call_tool("execute_task", asked, progress_callback=hear)
                 assert text(done) == "done"
                 assert steps[-2:] == ["half", "all"]
@@ -426,7 +428,10 @@ def handshake_and_call() -> list[dict[str, Any]]:
         "capabilities": {},
         "clientInfo": {"name": "wire", "version": "1"},
     }
-    asked = {"name": "execute_task", "arguments": {"task": "do it", "tool": "whoami", "arguments": {}}}
+    asked: dict[str, Any] = {
+        "name": "execute_task",
+        "arguments": {"task": "do it", "tool": "whoami", "arguments": {}},
+    }
     return [
         {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about},
         {"jsonrpc": "2.0", "method": "notifications/initialized"},

@@ -115,9 +115,6 @@ async def test_an_installation_without_room_fails_and_leaves_nothing_half_done(s
     assert not installer.directory(PACKAGE).exists()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="what can't be logged ends the daemon: its logger raises what its file raises"
-)
 async def test_a_daemon_whose_log_can_take_no_more_serves_on(small: Path) -> None:
     file = small / "services.yml"
     file.write_text(json.dumps({"services": {"s": {"command": list(ARGV)}}}))

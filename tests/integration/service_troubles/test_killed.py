@@ -74,7 +74,7 @@ async def test_no_service_outlives_a_manager_that_is_killed_whatever_the_service
     with managing(names, "deaf", marker, left_behind) as manager:
         services = await said_by(manager)
         # Each has left a daemon behind that is in no group and no session of ours.
-        assert len(children_with(marker)) == 2 * len(names)
+        await until(lambda: len(children_with(marker)) == 2 * len(names))
         assert frozen(services["frozen"])
         manager.kill()
         await until(lambda: not children_with(marker))

@@ -72,12 +72,10 @@ def failure(data: Any, code: Any = -32050) -> bytes:
 
 @pytest.mark.parametrize("kind", [ServiceCrashed, LimitReached])
 def test_an_error_of_the_daemon_is_raised_as_what_it_was(kind: type[ServiceManagerError]) -> None:
-    for content in (
-        failure(error_to_json(kind("tried", "next"))),
-        json.dumps(error_to_json(kind("tried", "next"))),
-    ):
+    told = error_to_json(kind("tried", "next"))
+    for content in (failure(told), json.dumps(told).encode()):
         with pytest.raises(kind, match="tried next"):
-            result(content if isinstance(content, bytes) else content.encode(), 500)
+            result(content, 500)
 
 
 def test_only_what_the_daemon_itself_refused_counts_as_not_sent() -> None:
@@ -109,7 +107,5 @@ def test_what_can_not_be_understood_is_an_error_that_is_told(content: bytes, cod
 
 
 def test_a_result_is_given_as_it_came() -> None:
-    assert result(answer(result={"content": [], "xOdd": {"deep": None}}), 200) == {
-        "content": [],
-        "xOdd": {"deep": None},
-    }
+    told: dict[str, Any] = {"content": [], "xOdd": {"deep": None}}
+    assert result(answer(result=told), 200) == told
