@@ -260,6 +260,8 @@ class Life:
             return
         self._around.move(State.RUNNING)
         self.awake.set()
+        # Who asked it to sleep in vain is told once it is awake again.
+        demand.slept()
 
     async def _fall_asleep(self, running: Running, session: ServiceSession) -> None:
         try:
@@ -273,9 +275,9 @@ class Life:
         if tier is Tier.RESPAWN:
             self.rests = demand.stop = True
             demand.notify()
-        else:
+        elif tier is not Tier.WARM:
             demand.slept()
-        if tier is Tier.WARM:
+        else:
             self.restless_until = self._around.clock() + RESTLESS_S
             demand.wake = True
             demand.notify()

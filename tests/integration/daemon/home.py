@@ -78,5 +78,5 @@ def running(pid: int) -> bool:
     """Whether a process is there and not only unburied."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False

@@ -35,7 +35,7 @@ PROGRAM = Path(__file__).with_name("counting_service.py")
 FAKE = """#!/bin/sh
 case "$1" in
 dump) shift; while [ "$1" != --tree ]; do shift; done; {dump};;
-restore) echo "Error (criu/x.c:1): the moon is full" >&2; exit 1;;
+restore) touch "$0.tried"; echo "Error (criu/x.c:1): the moon is full" >&2; exit 1;;
 esac
 """
 """A CRIU that can't bring back what it wrote."""
@@ -244,6 +244,7 @@ async def test_one_that_is_stopped_on_disk_leaves_nothing_and_its_number_alone(
         await manager.sleep("s")
         assert images(tmp_path)
         await manager.stop("s")
+        assert not (tmp_path / "bin" / "criu.tried").exists()
         assert not images(tmp_path)
         status = manager.one("s")
         assert (status.state, status.crashes, status.failure) == (State.STOPPED, 0, "")
