@@ -123,7 +123,7 @@ def _show(rows: list[Row], idle: tuple[int, int, int] | None, facts: dict[str, A
             f"{row.cpu_s:.2f}",
             "yes" if row.intact else "NO",
         )
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 130)
     console.print(table)
     if idle is not None:
         count, awake, asleep = idle
