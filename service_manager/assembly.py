@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from service_manager.config import load_services
+from service_manager.config.limits import load_limits
+from service_manager.config.lock import load_lock
+from service_manager.config.needs import unavailable_reason
+from service_manager.config.services import load_services
 from service_manager.install.resolver import PackageResolver
-from service_manager.keepsakes import StoredKeepsakes
-from service_manager.limitsfile import load_limits
-from service_manager.lock import load_lock
+from service_manager.lifecycle.keepsakes import StoredKeepsakes
 from service_manager.manager import ServiceManager
 from service_manager.model import ServiceSpec
-from service_manager.needs import unavailable_reason
 from service_manager.paths import limits_file, packages_dir, state_dir
 
 

@@ -9,6 +9,8 @@ ServiceManagerError
 ├── ServiceStartFailed    it did not start; carries the last stderr lines
 ├── ServiceCrashed        it died while a request was in flight
 ├── SleepFailed           it could not be put to sleep or woken in the way that was tried
+├── PlatformError         a Docker engine or a cluster can't be reached, or refused something
+├── NoSwapFile            a swap file can't be made for a measurement
 ├── LimitReached          a limit of the machine's services keeps it from starting; carries which
 └── DaemonError           the daemon can't be started or reached, or refused a request
 """
@@ -95,6 +97,22 @@ class SleepFailed(ServiceManagerError):
 
 class LimitReached(ServiceManagerError):
     """A limit of all services together keeps this one from starting now."""
+
+
+class PlatformError(ServiceManagerError):
+    """A Docker engine or a Kubernetes cluster can't be reached, or refused something.
+
+    Attributes:
+        status: of its answer; 0 without one.
+    """
+
+    def __init__(self, tried: str, next_step: str = "", status: int = 0) -> None:
+        super().__init__(tried, next_step)
+        self.status = status
+
+
+class NoSwapFile(ServiceManagerError):
+    """A swap file can't be made for a measurement."""
 
 
 class DaemonError(ServiceManagerError):

@@ -12,25 +12,25 @@ from difflib import get_close_matches
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from service_manager.capabilities import Capabilities, probe
 from service_manager.drivers.assembly import open_drivers
 from service_manager.drivers.protocol import Driver
 from service_manager.errors import ServiceUnavailable, UnknownService
-from service_manager.gate import Gate
-from service_manager.governor import Governor
 from service_manager.journal import Journal
-from service_manager.keepsakes import Forgetful, Keepsakes
-from service_manager.known import Known, Notification
+from service_manager.lifecycle.gate import Gate
+from service_manager.lifecycle.governor import Governor
+from service_manager.lifecycle.keepsakes import Forgetful, Keepsakes
+from service_manager.lifecycle.known import Known, Notification
+from service_manager.lifecycle.readings import Meter
+from service_manager.lifecycle.runner import Runner
+from service_manager.lifecycle.session import ServiceSession
+from service_manager.lifecycle.sleeping import Sleeping
+from service_manager.lifecycle.surroundings import Surroundings
+from service_manager.linux.capabilities import Capabilities, probe
 from service_manager.model import CommandResolver, Progress, ServiceSpec, State, Transition
 from service_manager.policy.habits import habits_from_json
 from service_manager.policy.rules import Level, ResourceRules
-from service_manager.readings import Meter
 from service_manager.resources import ResourceUse
-from service_manager.runner import Runner
-from service_manager.session import ServiceSession
-from service_manager.sleeping import Sleeping
 from service_manager.status import Check, ServiceStatus
-from service_manager.surroundings import Surroundings
 
 RETIRE_S = 30.0
 """How long the requests of a service that was changed or removed may take to end."""

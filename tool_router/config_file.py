@@ -8,9 +8,10 @@ from pathlib import Path
 
 from pydantic import SecretStr, ValidationError
 
+from service_manager.config.yamldocument import text_of
+from service_manager.config.yamlfile import parse
 from service_manager.errors import ConfigError as YamlError
 from service_manager.paths import config_dir
-from service_manager.yamlfile import parse
 from tool_router.config import Settings
 from tool_router.errors import ConfigError
 
@@ -41,13 +42,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
     if file is None:
         return fill_from_environment(Settings(), env)
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{file} can't be read: {error}.", "Give another file, or mend this one."
-        ) from error
-    try:
-        return fill_from_environment(parse(text, str(file), Settings, env), env)
+        return fill_from_environment(parse(text_of(file), str(file), Settings, env), env)
     except YamlError as error:
         raise ConfigError(error.tried, error.next_step) from error
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from service_manager.config import DATA_VARIABLE, SOURCES
-from service_manager.entry import LimitsEntry, ServiceEntry
+from service_manager.config.entry import LimitsEntry, ServiceEntry
+from service_manager.config.services import DATA_VARIABLE, SOURCES
 from service_manager.paths import HOME_VARIABLE, LIMITS_VARIABLE, SERVICES_VARIABLE, shipped_config_dir
 from tool_router.config import Settings
 from tool_router.config_file import ENVIRONMENT

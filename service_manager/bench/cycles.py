@@ -11,7 +11,7 @@ import anyio
 from service_manager.bench.work import Work
 from service_manager.manager import ServiceManager
 from service_manager.model import Priority, Tier
-from service_manager.tiers import quantile
+from service_manager.policy.tiers import quantile
 
 ASLEEP_S = 0.2
 """How long each sleep lasts; processor time is compared over it."""

@@ -12,10 +12,10 @@ import anyio
 
 from service_manager.bench.cycles import Row, measure
 from service_manager.bench.work import Work, prepare
-from service_manager.capabilities import probe
-from service_manager.config import load_services
+from service_manager.config.lock import load_lock
+from service_manager.config.services import load_services
 from service_manager.install.resolver import PackageResolver
-from service_manager.lock import load_lock
+from service_manager.linux.capabilities import probe
 from service_manager.manager import ServiceManager
 from service_manager.model import PackageSource, Priority, ServiceSpec, Tier
 from service_manager.paths import packages_dir, shipped_config_dir

@@ -8,14 +8,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from service_manager.errors import ServiceManagerError
+from service_manager.errors import NoSwapFile
 
 PATHS = ":/usr/sbin:/sbin"
 """Where mkswap and swapon are, which are not on everybody's PATH."""
-
-
-class NoSwapFile(ServiceManagerError):
-    """The swap file can't be made."""
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import typer
 from service_manager.cli import (
     bench,
     check,
-    checking,
     contextforge,
     control,
     listing,
@@ -21,8 +20,9 @@ from service_manager.cli import (
     serve,
     status,
     top,
+    validate,
 )
-from service_manager.cli.common import log_to_stderr
+from service_manager.cli.outcome import log_to_stderr
 
 app = typer.Typer(
     name="service-manager",
@@ -33,7 +33,7 @@ app = typer.Typer(
 )
 
 
-COMMANDS = (listing, status, top, logs, control, check, serve, contextforge, checking, packages, probe, bench)
+COMMANDS = (listing, status, top, logs, control, check, serve, contextforge, validate, packages, probe, bench)
 
 
 def register(app: typer.Typer) -> None:

@@ -16,9 +16,10 @@ from rich.table import Table
 from service_manager.bench.cycles import Row
 from service_manager.bench.run import SERVICES, idle_services, respawn_rows, sleep_rows
 from service_manager.bench.swap import swap_file
-from service_manager.capabilities import missing, probe
-from service_manager.cli.common import FAILED, AsJson, print_json, told
-from service_manager.entry import parse_size
+from service_manager.cli.options import AsJson
+from service_manager.cli.outcome import FAILED, print_json, told
+from service_manager.config.entry import parse_size
+from service_manager.linux.capabilities import missing, probe
 from service_manager.model import Priority
 
 MB = 1024**2

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from service_manager.cli.common import FAILED, AsJson, File, print_json, told
 from service_manager.cli.daemon import no_daemon, with_daemon
+from service_manager.cli.options import AsJson, File
+from service_manager.cli.outcome import FAILED, print_json, told
 from service_manager.paths import services_file
 
 if TYPE_CHECKING:

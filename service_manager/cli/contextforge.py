@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service_manager.cli.common import FAILED, WRONG_USE, AsJson, File, Names, chosen, print_json, tell, told
 from service_manager.cli.daemon import no_daemon, read_services, with_daemon
-from service_manager.needs import unavailable_reason
+from service_manager.cli.options import AsJson, File, Names
+from service_manager.cli.outcome import FAILED, WRONG_USE, print_json, tell, told
+from service_manager.cli.setup import chosen
+from service_manager.config.needs import unavailable_reason
 
 if TYPE_CHECKING:
     from service_manager.daemon.client import DaemonClient

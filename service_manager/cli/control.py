@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import anyio
 import typer
 
-from service_manager.cli.common import FAILED, AsJson, File, chosen, print_json, tell, told
 from service_manager.cli.daemon import (
     Services,
     no_daemon,
@@ -19,6 +18,9 @@ from service_manager.cli.daemon import (
     with_daemon,
     with_started_daemon,
 )
+from service_manager.cli.options import AsJson, File
+from service_manager.cli.outcome import FAILED, print_json, tell, told
+from service_manager.cli.setup import chosen
 from service_manager.errors import ServiceManagerError
 from service_manager.model import ServiceSpec
 from service_manager.paths import services_file

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from service_manager.config.yamldocument import KeyPath, Problem
 from service_manager.model import (
     DeploymentSource,
     ImageSource,
@@ -18,7 +19,6 @@ from service_manager.model import (
 )
 from service_manager.policy.rules import SystemRules
 from service_manager.resources import Limits
-from service_manager.yamldocument import KeyPath, Problem
 
 PORT = "{port}"
 

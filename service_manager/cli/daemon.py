@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from service_manager.config import load_services
+from service_manager.config.services import load_services
 from service_manager.model import ServiceSpec
 from service_manager.paths import services_file
 

@@ -8,7 +8,11 @@ from typing import Any
 
 import typer
 
-from service_manager.cli.common import AsJson, File, Setup, print_json, read_setup, told
+from service_manager.cli.options import AsJson, File
+from service_manager.cli.outcome import print_json, told
+from service_manager.cli.setup import Setup, read_setup
+from service_manager.config.needs import unavailable_reason
+from service_manager.config.pins import lock_pin
 from service_manager.model import (
     CommandSource,
     DeploymentSource,
@@ -17,8 +21,6 @@ from service_manager.model import (
     ServiceSpec,
     UrlSource,
 )
-from service_manager.needs import unavailable_reason
-from service_manager.pins import lock_pin
 
 
 def register(app: typer.Typer) -> None:

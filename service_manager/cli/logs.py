@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import anyio
 import typer
 
-from service_manager.cli.common import FAILED, AsJson, LongFile, chosen, print_json, tell, told
 from service_manager.cli.daemon import no_daemon, read_services, start_hint, with_daemon
+from service_manager.cli.options import AsJson, LongFile
+from service_manager.cli.outcome import FAILED, print_json, tell, told
+from service_manager.cli.setup import chosen
 from service_manager.journal import LINES
 
 if TYPE_CHECKING:

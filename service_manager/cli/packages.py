@@ -10,25 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service_manager.cli.common import (
-    FAILED,
-    WRONG_USE,
-    AsJson,
-    File,
-    Lines,
-    Names,
-    Setup,
-    print_json,
-    read_setup,
-    run,
-    tell,
-    told,
-)
+from service_manager.cli.options import AsJson, File, Names
+from service_manager.cli.outcome import FAILED, WRONG_USE, print_json, tell, told
+from service_manager.cli.progress import Lines, run
+from service_manager.cli.setup import Setup, read_setup
 from service_manager.cli.text import aligned
+from service_manager.config.lock import Lock, format_lock, merged, read_lock, write_lock
+from service_manager.config.needs import unavailable_reason
 from service_manager.errors import ServiceManagerError
-from service_manager.lock import Lock, format_lock, merged, read_lock, write_lock
 from service_manager.model import PackageSource, ServiceSpec
-from service_manager.needs import unavailable_reason
 from service_manager.paths import lock_file, packages_dir
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ from dataclasses import asdict
 
 import typer
 
-from service_manager.capabilities import missing, tiers_possible
-from service_manager.capabilities import probe as probe_machine
-from service_manager.cli.common import AsJson, print_json
+from service_manager.cli.options import AsJson
+from service_manager.cli.outcome import print_json
 from service_manager.cli.text import aligned, size
+from service_manager.linux.capabilities import missing, tiers_possible
+from service_manager.linux.capabilities import probe as probe_machine
 from service_manager.model import Tier
 
 

@@ -9,7 +9,8 @@ from typing import Annotated
 import anyio
 import typer
 
-from service_manager.cli.common import WRONG_USE, File, tell, told
+from service_manager.cli.options import File
+from service_manager.cli.outcome import WRONG_USE, tell, told
 from service_manager.errors import DaemonError
 from service_manager.paths import services_file
 
@@ -41,7 +42,7 @@ def serve(
 
     It listens on a unix socket that only you can open, unless it is given a port.
     """
-    from service_manager.daemon.assembly import manager_of
+    from service_manager.assembly import manager_of
     from service_manager.daemon.options import idle_exit_of, listening_of
     from service_manager.daemon.serve import Options
     from service_manager.daemon.serve import serve as run_daemon

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service_manager.cli.common import AsJson, File, chosen, print_json, tell, told
 from service_manager.cli.daemon import Services, no_daemon, read_services, start_hint, with_daemon
+from service_manager.cli.options import AsJson, File
+from service_manager.cli.outcome import print_json, tell, told
+from service_manager.cli.setup import chosen
 from service_manager.cli.text import UNKNOWN, milliseconds, one_line, size, table
+from service_manager.config.needs import unavailable_reason
 from service_manager.daemon.view import status_view
 from service_manager.model import ServiceSpec, State
-from service_manager.needs import unavailable_reason
 from service_manager.status import ServiceStatus
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import anyio
 import typer
 
-from service_manager.cli.common import FAILED, AsJson, File, print_json, tell, told
 from service_manager.cli.daemon import no_daemon, read_services, start_hint, with_daemon
+from service_manager.cli.options import AsJson, File
+from service_manager.cli.outcome import FAILED, print_json, tell, told
 from service_manager.cli.text import percent, rate, size, table
 from service_manager.errors import DaemonError
 

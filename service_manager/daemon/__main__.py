@@ -13,7 +13,7 @@ from typing import TextIO, cast
 import anyio
 import structlog
 
-from service_manager.daemon.assembly import manager_of
+from service_manager.assembly import manager_of
 from service_manager.daemon.options import idle_exit_of, listening_of
 from service_manager.daemon.serve import ManagerOf, Options, serve
 from service_manager.errors import ConfigError, ServiceManagerError

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic_core import PydanticCustomError
 
+from service_manager.config.entry import parse_duration
 from service_manager.daemon.listen import Listening
-from service_manager.entry import parse_duration
 from service_manager.errors import DaemonError
 
 NEVER = "never"

@@ -18,7 +18,8 @@ import anyio.abc
 import structlog
 import uvicorn
 
-from service_manager.config import load_services
+from service_manager.config.limits import load_limits
+from service_manager.config.services import load_services
 from service_manager.daemon.activity import Activity
 from service_manager.daemon.address import Address, make_token, write_address
 from service_manager.daemon.app import DaemonApp
@@ -33,7 +34,6 @@ from service_manager.daemon.view import Json
 from service_manager.daemon.watch import on_change, on_hangup, state_of
 from service_manager.endpoint.endpoints import Endpoints
 from service_manager.errors import ServiceManagerError
-from service_manager.limitsfile import load_limits
 from service_manager.manager import Changes
 from service_manager.monitor.assembly import monitor_of
 from service_manager.paths import limits_file

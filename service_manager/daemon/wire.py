@@ -11,6 +11,8 @@ from service_manager.errors import (
     InstallError,
     LimitReached,
     LockError,
+    NoSwapFile,
+    PlatformError,
     ServiceCrashed,
     ServiceManagerError,
     ServiceStartFailed,
@@ -21,7 +23,15 @@ from service_manager.errors import (
 
 _PLAIN: Mapping[str, type[ServiceManagerError]] = {
     kind.__name__: kind
-    for kind in (InstallError, LimitReached, LockError, ServiceCrashed, ServiceUnavailable, SleepFailed)
+    for kind in (
+        InstallError,
+        LimitReached,
+        LockError,
+        NoSwapFile,
+        ServiceCrashed,
+        ServiceUnavailable,
+        SleepFailed,
+    )
 }
 
 
@@ -39,6 +49,8 @@ def error_to_json(error: ServiceManagerError) -> dict[str, Any]:
             value["problems"] = list(error.problems)
         case ServiceStartFailed():
             value["stderr_tail"] = list(error.stderr_tail)
+        case PlatformError():
+            value["status"] = error.status
         case _:
             pass
     return value
@@ -54,6 +66,9 @@ def error_from_json(value: Mapping[str, Any]) -> ServiceManagerError:
             return ConfigError(tried, next_step, _words(value.get("problems")))
         case "ServiceStartFailed":
             return ServiceStartFailed(tried, next_step, _words(value.get("stderr_tail")))
+        case "PlatformError":
+            status = value.get("status")
+            return PlatformError(tried, next_step, status if isinstance(status, int) else 0)
         case kind:
             return _PLAIN.get(str(kind), DaemonError)(tried, next_step)
 

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 import anyio
 from anyio import to_thread
 
-from service_manager.capabilities import Capabilities
 from service_manager.drivers.choice import ChoosingDriver
 from service_manager.drivers.docker import DockerDriver
 from service_manager.drivers.guardian import Guardian
@@ -18,6 +17,7 @@ from service_manager.drivers.protocol import Driver
 from service_manager.drivers.remote import RemoteDriver
 from service_manager.drivers.zygote import Zygotes
 from service_manager.enforce.enforcer import Enforcer
+from service_manager.linux.capabilities import Capabilities
 from service_manager.resources import Limits
 
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import anyio
 from anyio import to_thread
 
-from service_manager.capabilities import NOT_ASKED, Capabilities
 from service_manager.drivers.checkpoint import Checkpoint, unable
 from service_manager.drivers.guardian import Guardian
 from service_manager.drivers.images import Images
 from service_manager.drivers.presence import Presence
 from service_manager.drivers.protocol import Sleeper
 from service_manager.errors import SleepFailed
+from service_manager.linux.capabilities import NOT_ASKED, Capabilities
 from service_manager.model import Tier
 from service_manager.paths import state_dir
 from service_manager.resources import MemoryUse

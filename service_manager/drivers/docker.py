@@ -11,23 +11,22 @@ from typing import TYPE_CHECKING
 import anyio
 import structlog
 
-from service_manager.capabilities import Capabilities
 from service_manager.drivers.docker_attach import attached
 from service_manager.drivers.docker_container import ContainerService
-from service_manager.drivers.docker_engine import Engine, EngineError, connect
+from service_manager.drivers.docker_engine import Engine, connect
 from service_manager.drivers.docker_owner import OWNER_LABEL, SERVICE_LABEL, gone, parse, this_process
 from service_manager.drivers.guardian import Guardian
 from service_manager.drivers.http_endpoint import (
-    await_endpoint,
     check_unused,
+    failure_to_answer,
     free_port,
     is_loopback,
     substituted,
     wants_port,
 )
-from service_manager.endings import did_not_start
-from service_manager.errors import ServiceStartFailed
+from service_manager.errors import PlatformError, ServiceStartFailed
 from service_manager.journal import Journal
+from service_manager.linux.capabilities import Capabilities
 from service_manager.model import Command, ImageSource, ServiceSpec
 from service_manager.resources import Limits
 
@@ -79,7 +78,7 @@ class DockerDriver:
         async with AsyncExitStack() as stack:
             try:
                 service = await self._start(stack, spec, source.image, command, limits, journal)
-            except EngineError as error:
+            except PlatformError as error:
                 raise ServiceStartFailed(
                     f"{spec.name} can't be started: {error.tried.rstrip('.')}.",
                     error.next_step or "Compare its entry in services.yml with its image.",
@@ -108,10 +107,10 @@ class DockerDriver:
                     client, name, labels, image, command, limits, network, stdin=not spec.endpoint
                 )
             )
-        except EngineError as error:
+        except PlatformError as error:
             if error.status != 404:
                 raise
-            raise EngineError(
+            raise PlatformError(
                 f"the engine at {engine.host} has no image {image}",
                 f"Nothing is pulled: run `docker pull {image}`, or build it.",
             ) from error
@@ -139,7 +138,7 @@ class DockerDriver:
         with anyio.CancelScope(shield=True):
             try:
                 await engine.remove(container)
-            except EngineError as error:
+            except PlatformError as error:
                 self._log.warning("container_not_removed", container=container, error=str(error))
 
     @contextmanager
@@ -217,7 +216,7 @@ async def _alive(service: ContainerService, spec: ServiceSpec) -> AsyncGenerator
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(service.follow)
         try:
-            failure = await _until_answering(service, spec)
+            failure = await failure_to_answer(service, spec)
             if failure is None:
                 yield
         finally:
@@ -226,25 +225,3 @@ async def _alive(service: ContainerService, spec: ServiceSpec) -> AsyncGenerator
             tasks.cancel_scope.cancel()
     if failure is not None:
         raise failure
-
-
-async def _until_answering(service: ContainerService, spec: ServiceSpec) -> ServiceStartFailed | None:
-    """Wait for its endpoint where it has one; the error once it has ended or its time is over."""
-    if not spec.endpoint:
-        return None
-    why = ""
-    async with anyio.create_task_group() as tasks:
-
-        async def notice_end() -> None:
-            await service.wait()
-            tasks.cancel_scope.cancel()
-
-        tasks.start_soon(notice_end)
-        try:
-            await await_endpoint(spec.endpoint, spec.start_timeout_s)
-        except ServiceStartFailed as error:
-            why = error.tried.rstrip(".")
-        tasks.cancel_scope.cancel()
-    if service.ending():
-        why = "it ended before it answered"
-    return did_not_start(spec.name, why, service) if why else None

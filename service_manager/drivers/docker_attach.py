@@ -17,9 +17,9 @@ import anyio
 import anyio.abc
 from anyio.streams.tls import TLSStream
 
-from service_manager.drivers.docker_engine import EngineError
 from service_manager.drivers.docker_frames import Channel, Demultiplexer, NotFrames
 from service_manager.drivers.lines import Lines
+from service_manager.errors import PlatformError
 from service_manager.journal import Journal
 
 CONNECT_S = 10.0
@@ -139,7 +139,7 @@ async def attached(
         stdin: its stdin and stdout are used as streams.
 
     Raises:
-        EngineError: it can't be attached to.
+        PlatformError: it can't be attached to.
     """
     try:
         with anyio.fail_after(CONNECT_S):
@@ -150,7 +150,7 @@ async def attached(
                 await anyio.aclose_forcefully(stream)
                 raise
     except (OSError, anyio.EndOfStream, anyio.BrokenResourceError, TimeoutError) as error:
-        raise EngineError(f"The Docker engine at {host} does not let us attach: {error}.") from error
+        raise PlatformError(f"The Docker engine at {host} does not let us attach: {error}.") from error
     async with Attachment(stream, early, journal, stdout_to_journal=not stdin) as attachment:
         yield attachment
 
@@ -160,7 +160,7 @@ async def _connect(host: str, environ: Mapping[str, str]) -> anyio.abc.ByteStrea
     if parts.scheme in ("unix", "http+unix"):
         return await anyio.connect_unix(f"{parts.netloc}{parts.path}")
     if parts.scheme not in ("tcp", "http", "https") or not parts.hostname:
-        raise EngineError(
+        raise PlatformError(
             f"Standard streams of containers can't be had by way of {host}.",
             "Use an engine at unix:// or tcp:// in DOCKER_HOST, or an image that serves MCP over HTTP.",
         )
@@ -197,12 +197,12 @@ async def _take_over(stream: anyio.abc.ByteStream, container: str, *, stdin: boo
     received = b""
     while b"\r\n\r\n" not in received:
         if len(received) > HEAD_LIMIT:
-            raise EngineError("The Docker engine's answer has no end.")
+            raise PlatformError("The Docker engine's answer has no end.")
         received += await stream.receive(CHUNK)
     head, _, rest = received.partition(b"\r\n\r\n")
     status = head.split(b"\r\n", 1)[0].decode(errors="replace").split(" ", 2)[1:]
     # 200 is what engines before the upgrade, and some proxies, answer.
     if status[:1] not in (["101"], ["200"]):
         number = int(status[0]) if status and status[0].isdecimal() else 0
-        raise EngineError(f"The Docker engine refused to attach: {' '.join(status)}.", status=number)
+        raise PlatformError(f"The Docker engine refused to attach: {' '.join(status)}.", status=number)
     return rest

@@ -12,16 +12,16 @@ import structlog
 from anyio import to_thread
 from mcp.client._transport import Transport
 
-from service_manager.capabilities import Capabilities
 from service_manager.drivers.docker_attach import Attachment
-from service_manager.drivers.docker_engine import Engine, EngineError
+from service_manager.drivers.docker_engine import Engine
 from service_manager.drivers.docker_sleep import ContainerSleeper, group_of
 from service_manager.drivers.http_endpoint import endpoint_transport
 from service_manager.drivers.protocol import Sleeper
 from service_manager.drivers.sleeping import ProcessSleeper
 from service_manager.drivers.stdio import stdio_streams
-from service_manager.errors import SleepFailed
+from service_manager.errors import PlatformError, SleepFailed
 from service_manager.journal import Journal
+from service_manager.linux.capabilities import Capabilities
 from service_manager.linux.members import members
 from service_manager.linux.usage import usage
 from service_manager.model import ServiceSpec
@@ -113,7 +113,7 @@ class ContainerService:
             return await to_thread.run_sync(_counted, self.pid, self._container)
         try:
             return await self._engine.usage(self._container)
-        except EngineError as error:
+        except PlatformError as error:
             self._log.debug("container_usage_unknown", error=str(error))
             return ResourceUse(0.0, MemoryUse(0), processes=0)
 
@@ -165,7 +165,7 @@ class ContainerService:
     async def _ask_to_stop(self) -> None:
         try:
             await self._engine.ask(lambda client: client.kill(self._container, self._stop_signal))
-        except EngineError as error:
+        except PlatformError as error:
             # 404 and 409: it has ended meanwhile.
             if error.status not in (404, 409):
                 self._log.warning("container_not_asked_to_stop", error=str(error))
@@ -173,7 +173,7 @@ class ContainerService:
     async def _kill(self) -> None:
         try:
             await self._engine.remove(self._container)
-        except EngineError as error:
+        except PlatformError as error:
             self._log.warning("container_not_killed", error=str(error))
 
     async def _how_it_ended(self) -> str:
@@ -183,7 +183,7 @@ class ContainerService:
                 while not state or state.get("Running"):
                     state = (await self._engine.inspect(self._container))["State"]
                     await anyio.sleep(PAUSE_S)
-        except EngineError as error:
+        except PlatformError as error:
             return "its container was removed" if error.status == 404 else "its Docker engine ended"
         return ending_of(state, self._limits)
 

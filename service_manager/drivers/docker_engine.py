@@ -12,7 +12,7 @@ from anyio import to_thread
 
 from service_manager.drivers.docker_owner import OWNER_LABEL
 from service_manager.drivers.docker_usage import usage_of
-from service_manager.errors import ServiceManagerError
+from service_manager.errors import PlatformError
 from service_manager.resources import ResourceUse
 
 if TYPE_CHECKING:
@@ -32,18 +32,6 @@ NO_SDK = "Install it with: pip install 'mcp-tool-router[docker]'"
 T = TypeVar("T")
 
 
-class EngineError(ServiceManagerError):
-    """The engine can't be reached, or refused something.
-
-    Attributes:
-        status: of its answer; 0 without one.
-    """
-
-    def __init__(self, tried: str, next_step: str = "", status: int = 0) -> None:
-        super().__init__(tried, next_step)
-        self.status = status
-
-
 class Engine:
     """One connection to an engine; see `connect`.
 
@@ -60,7 +48,7 @@ class Engine:
         """Ask the engine in a worker thread, which ends with the answer, whoever is cancelled meanwhile.
 
         Raises:
-            EngineError: it can't be reached, or refuses.
+            PlatformError: it can't be reached, or refuses.
         """
         return await to_thread.run_sync(_asked, self._client, self.host, question, limiter=self._limiter)
 
@@ -81,7 +69,7 @@ class Engine:
         """Kill and remove a container with its anonymous volumes; nothing when it is gone or on its way."""
         try:
             await self.ask(lambda client: client.remove_container(container, v=True, force=True))
-        except EngineError as error:
+        except PlatformError as error:
             if error.status not in (404, 409):
                 raise
 
@@ -91,7 +79,7 @@ async def connect(environ: Mapping[str, str]) -> AsyncGenerator[Engine]:
     """A connection to the engine of DOCKER_HOST (and DOCKER_TLS_VERIFY, DOCKER_CERT_PATH), or the local one.
 
     Raises:
-        EngineError: the SDK is missing, or the engine does not answer.
+        PlatformError: the SDK is missing, or the engine does not answer.
     """
     host = environ.get("DOCKER_HOST") or DEFAULT_HOST
     client = await to_thread.run_sync(_client, environ, host)
@@ -107,7 +95,7 @@ def _client(environ: Mapping[str, str], host: str) -> APIClient:
         from docker.errors import DockerException
         from docker.utils import kwargs_from_env
     except ImportError as error:
-        raise EngineError("Docker services need the Docker SDK, which is not installed.", NO_SDK) from error
+        raise PlatformError("Docker services need the Docker SDK, which is not installed.", NO_SDK) from error
     try:
         options = {**kwargs_from_env({"DOCKER_HOST": host, **environ}), "base_url": host}
         return APIClient(**options, version="auto", timeout=ANSWER_S)
@@ -121,7 +109,7 @@ def _asked(client: APIClient, host: str, question: Callable[[APIClient], T]) -> 
     try:
         return question(client)
     except APIError as error:
-        raise EngineError(
+        raise PlatformError(
             (error.explanation or str(error)).rstrip("."), "", error.status_code or 0
         ) from error
     except (DockerException, OSError) as error:
@@ -138,8 +126,8 @@ def _stats(client: APIClient, container: str) -> dict[str, Any]:
         return client.stats(container, stream=False)
 
 
-def _unreachable(host: str, error: Exception) -> EngineError:
-    return EngineError(
+def _unreachable(host: str, error: Exception) -> PlatformError:
+    return PlatformError(
         f"The Docker engine at {host} does not answer: {_first_cause(error)}.",
         "Start it, or name another one by DOCKER_HOST.",
     )

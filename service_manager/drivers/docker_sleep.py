@@ -7,9 +7,9 @@ from pathlib import Path
 import anyio
 from anyio.lowlevel import checkpoint
 
-from service_manager.drivers.docker_engine import Engine, EngineError
+from service_manager.drivers.docker_engine import Engine
 from service_manager.drivers.protocol import Sleeper
-from service_manager.errors import SleepFailed
+from service_manager.errors import PlatformError, SleepFailed
 from service_manager.linux import procfs
 from service_manager.model import Tier
 from service_manager.resources import MemoryUse
@@ -82,7 +82,7 @@ class ContainerSleeper:
             return
         try:
             await self._engine.ask(lambda client: client.unpause(self._container))
-        except EngineError as error:
+        except PlatformError as error:
             raise SleepFailed(f"The container can't be continued: {error}") from error
         self._paused = False
 
@@ -92,7 +92,7 @@ class ContainerSleeper:
             return await self._processes.memory()
         try:
             return (await self._engine.usage(self._container)).memory
-        except EngineError:
+        except PlatformError:
             return MemoryUse(0)
 
     async def _pause(self) -> None:
@@ -103,7 +103,7 @@ class ContainerSleeper:
         try:
             async with self._writing:
                 await self._engine.ask(lambda client: client.pause(self._container))
-        except EngineError as error:
+        except PlatformError as error:
             raise SleepFailed(f"The container can't be paused: {error}") from error
 
     async def _resume(self) -> None:

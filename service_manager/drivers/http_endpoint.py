@@ -14,6 +14,8 @@ import httpx2
 from mcp.client._transport import Transport, TransportStreams
 from mcp.client.streamable_http import streamable_http_client
 
+from service_manager.drivers.endings import did_not_start
+from service_manager.drivers.protocol import Running
 from service_manager.errors import ServiceStartFailed
 from service_manager.model import Command, ServiceSpec
 
@@ -146,6 +148,32 @@ async def await_endpoint(url: str, within_s: float, headers: Mapping[str, str] |
         f"No answer at {url} within {within_s:g} s: {seen}.",
         "Compare `endpoint:` in services.yml with where the service listens.",
     )
+
+
+async def failure_to_answer(running: Running, spec: ServiceSpec) -> ServiceStartFailed | None:
+    """Wait until a service answers at its endpoint, where it has one.
+
+    Returns:
+        None once it does; the error once it has ended, or its time to start is over.
+    """
+    if not spec.endpoint:
+        return None
+    why = ""
+    async with anyio.create_task_group() as tasks:
+
+        async def notice_end() -> None:
+            await running.wait()
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(notice_end)
+        try:
+            await await_endpoint(spec.endpoint, spec.start_timeout_s)
+        except ServiceStartFailed as error:
+            why = error.tried.rstrip(".")
+        tasks.cancel_scope.cancel()
+    if running.ending():
+        why = "it ended before it answered"
+    return did_not_start(spec.name, why, running) if why else None
 
 
 @asynccontextmanager

@@ -15,11 +15,11 @@ from mcp.client._transport import Transport
 from service_manager.drivers.awake import AlwaysAwake
 from service_manager.drivers.guardian import Guardian
 from service_manager.drivers.http_endpoint import await_endpoint, endpoint_transport
-from service_manager.drivers.kubernetes_cluster import Cluster, ClusterError, connect
+from service_manager.drivers.kubernetes_cluster import Cluster, connect
 from service_manager.drivers.kubernetes_limits import fields, owned, quantities
 from service_manager.drivers.kubernetes_readiness import ready, replicas, selector, why_not
 from service_manager.drivers.protocol import Sleeper
-from service_manager.errors import ServiceStartFailed
+from service_manager.errors import PlatformError, ServiceStartFailed
 from service_manager.journal import Journal
 from service_manager.model import Command, DeploymentSource, ServiceSpec
 from service_manager.resources import Limits, MemoryUse, ResourceUse
@@ -84,7 +84,7 @@ class KubernetesDriver:
                     finally:
                         with anyio.CancelScope(shield=True):
                             await service.end()
-            except ClusterError as error:
+            except PlatformError as error:
                 failure = ServiceStartFailed(
                     f"{spec.name} can't be started: {error.tried.rstrip('.')}.", error.next_step
                 )
@@ -164,7 +164,7 @@ class DeploymentService:
         """Set its limits, scale it to 1 unless it has pods, and wait until one is ready and answers.
 
         Raises:
-            ClusterError: the cluster refuses.
+            PlatformError: the cluster refuses.
             ServiceStartFailed: it is not ready in time.
         """
         until = anyio.current_time() + self._spec.start_timeout_s
@@ -196,7 +196,7 @@ class DeploymentService:
             try:
                 self._ending = await self._seen()
                 misses = 0
-            except ClusterError as error:
+            except PlatformError as error:
                 misses += 1
                 if error.status == 404:
                     self._ending = "its deployment was deleted"
@@ -211,7 +211,7 @@ class DeploymentService:
             return
         try:
             await self._cluster.scale(self._source.namespace, self._source.deployment, 0)
-        except ClusterError as error:
+        except PlatformError as error:
             self._log.warning("deployment_not_scaled_down", error=str(error))
 
     async def _seen(self) -> str:
@@ -235,7 +235,7 @@ class DeploymentService:
             deployment = await self._read()
             pods = await self._cluster.pods(self._source.namespace, selector(deployment))
             events = await self._cluster.events(self._source.namespace)
-        except ClusterError as error:
+        except PlatformError as error:
             return error.tried
         return why_not(deployment, pods, events)
 

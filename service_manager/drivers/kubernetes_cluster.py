@@ -17,7 +17,7 @@ import anyio
 from anyio import to_thread
 from yaml import YAMLError
 
-from service_manager.errors import ServiceManagerError
+from service_manager.errors import PlatformError
 
 MANAGER = "tool-router"
 """The field manager of what we set; see "Server-Side Apply" in the documentation of Kubernetes."""
@@ -35,18 +35,6 @@ NEXT_STEPS = {
     422: "Correct the service's `limits:` in services.yml.",
 }
 """What can be done about an answer, by its status."""
-
-
-class ClusterError(ServiceManagerError):
-    """The cluster can't be reached, or refused something.
-
-    Attributes:
-        status: of its answer; 0 without one.
-    """
-
-    def __init__(self, tried: str, next_step: str = "", status: int = 0) -> None:
-        super().__init__(tried, next_step)
-        self.status = status
 
 
 class Cluster:
@@ -68,7 +56,7 @@ class Cluster:
         """A deployment as it is now.
 
         Raises:
-            ClusterError: there is none, or it may not be seen.
+            PlatformError: there is none, or it may not be seen.
         """
         return await self._ask(
             lambda options: self._apps.read_namespaced_deployment(name, namespace, **options)
@@ -78,7 +66,7 @@ class Cluster:
         """Have a deployment run so many pods.
 
         Raises:
-            ClusterError: it may not be scaled.
+            PlatformError: it may not be scaled.
         """
         body = {"spec": {"replicas": replicas}}
         await self._ask(
@@ -91,7 +79,7 @@ class Cluster:
         """Set these fields of a deployment, and no longer those that were set before and are not in them.
 
         Raises:
-            ClusterError: a field has another owner (409), who is named; or a value is wrong.
+            PlatformError: a field has another owner (409), who is named; or a value is wrong.
         """
         await self._ask(
             lambda options: self._applying.patch_namespaced_deployment(
@@ -121,7 +109,7 @@ async def connect(environ: Mapping[str, str]) -> AsyncGenerator[Cluster]:
     """A connection to the cluster of KUBECONFIG, of ~/.kube/config, or the one this process runs in.
 
     Raises:
-        ClusterError: the SDK is missing, or no cluster is configured.
+        PlatformError: the SDK is missing, or no cluster is configured.
     """
     client, applying, api = await to_thread.run_sync(_clients, environ)
     try:
@@ -136,7 +124,7 @@ def _clients(environ: Mapping[str, str]) -> tuple[Any, Any, Any]:
         api: Any = importlib.import_module("kubernetes.client")
         config: Any = importlib.import_module("kubernetes.config")
     except ImportError as error:
-        raise ClusterError(
+        raise PlatformError(
             "Kubernetes services need the Kubernetes SDK, which is not installed.", NO_SDK
         ) from error
     configuration = api.Configuration()
@@ -148,7 +136,7 @@ def _clients(environ: Mapping[str, str]) -> tuple[Any, Any, Any]:
             config.load_incluster_config(client_configuration=configuration)
     except (config.ConfigException, YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
         # The last two are what the SDK makes of a file that is YAML and no kubeconfig.
-        raise ClusterError(
+        raise PlatformError(
             f"No cluster can be reached by {file}: {error}.", "Name the right kubeconfig by KUBECONFIG."
         ) from error
     applying = api.ApiClient(configuration)
@@ -164,11 +152,11 @@ def _asked(question: Callable[[Mapping[str, Any]], Any]) -> Any:
         return json.loads(question({"_preload_content": False, "_request_timeout": ANSWER_S}).data)
     except errors.ApiException as error:
         status = int(error.status or 0)
-        raise ClusterError(
+        raise PlatformError(
             f"the cluster answers {status}: {_message(error)}", NEXT_STEPS.get(status, ""), status
         ) from error
     except (network.HTTPError, OSError, ValueError) as error:
-        raise ClusterError(
+        raise PlatformError(
             f"the cluster does not answer: {error}", "Compare the kubeconfig with where it is."
         ) from error
 

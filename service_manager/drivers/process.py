@@ -13,24 +13,23 @@ import anyio
 import anyio.abc
 from anyio import to_thread
 
-from service_manager.capabilities import Capabilities, probe
 from service_manager.drivers import watchdog
 from service_manager.drivers.checkpointing import WRONG_STREAMS, Checkpoints
 from service_manager.drivers.guardian import Guardian
 from service_manager.drivers.http_endpoint import (
-    await_endpoint,
     check_unused,
     endpoint_transport,
+    failure_to_answer,
     free_port,
     substituted,
     wants_port,
 )
 from service_manager.drivers.process_service import ProcessService
 from service_manager.drivers.zygote import Zygotes
-from service_manager.endings import did_not_start
 from service_manager.enforce.enforcer import Enforcer
 from service_manager.errors import ServiceStartFailed
 from service_manager.journal import Journal
+from service_manager.linux.capabilities import Capabilities, probe
 from service_manager.linux.members import members
 from service_manager.linux.procfs import Stat
 from service_manager.linux.stopping import same
@@ -124,7 +123,7 @@ class ProcessDriver:
                         await checkpoints.look()
                     if spec.endpoint:
                         tasks.start_soon(service.follow_stdout)
-                        failure = await _until_answering(service, spec)
+                        failure = await failure_to_answer(service, spec)
                     if failure is None:
                         yield service
                 finally:
@@ -174,26 +173,6 @@ class ProcessDriver:
                 f"{spec.name} can't be started: {error}.", f"Check {command.argv[0]!r} in services.yml."
             ) from error
         return started[0]
-
-
-async def _until_answering(service: ProcessService, spec: ServiceSpec) -> ServiceStartFailed | None:
-    """Wait for its address to answer; the error once it has ended or its time is over."""
-    why = ""
-    async with anyio.create_task_group() as tasks:
-
-        async def notice_end() -> None:
-            await service.wait()
-            tasks.cancel_scope.cancel()
-
-        tasks.start_soon(notice_end)
-        try:
-            await await_endpoint(spec.endpoint, spec.start_timeout_s)
-        except ServiceStartFailed as error:
-            why = error.tried.rstrip(".")
-        tasks.cancel_scope.cancel()
-    if service.ending():
-        why = "it ended before it answered"
-    return did_not_start(spec.name, why, service) if why else None
 
 
 async def _end(

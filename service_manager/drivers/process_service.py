@@ -13,7 +13,6 @@ import structlog
 from anyio import to_thread
 from mcp.client._transport import Transport
 
-from service_manager.capabilities import Capabilities
 from service_manager.drivers.checkpointing import Checkpointed, CheckpointingSleeper, Checkpoints
 from service_manager.drivers.lines import Lines
 from service_manager.drivers.presence import Presence
@@ -23,6 +22,7 @@ from service_manager.drivers.stdio import stdio_streams
 from service_manager.enforce.enforcer import Enforcer
 from service_manager.errors import SleepFailed
 from service_manager.journal import Journal
+from service_manager.linux.capabilities import Capabilities
 from service_manager.linux.members import members
 from service_manager.linux.usage import usage
 from service_manager.model import Tier

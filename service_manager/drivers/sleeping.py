@@ -9,10 +9,10 @@ import anyio
 from anyio import to_thread
 from anyio.lowlevel import checkpoint
 
-from service_manager import capabilities as machine
-from service_manager.capabilities import Capabilities
 from service_manager.errors import SleepFailed
+from service_manager.linux import capabilities as machine
 from service_manager.linux import cgroup, madvise, pages, stopping
+from service_manager.linux.capabilities import Capabilities
 from service_manager.linux.hotset import HotSet
 from service_manager.linux.members import members
 from service_manager.linux.pages import Pages

@@ -20,7 +20,7 @@ from mcp.types.methods import CACHEABLE_METHODS
 
 from service_manager.daemon.wire import error_to_json
 from service_manager.errors import ServiceManagerError
-from service_manager.known import LISTINGS, Known
+from service_manager.lifecycle.known import LISTINGS, Known
 
 NOT_RELAYED = frozenset({"tasks"})
 """Capabilities that are not passed on: a task is told to one client, and this service has many."""

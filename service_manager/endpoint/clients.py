@@ -9,8 +9,8 @@ import anyio
 import structlog
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from service_manager.known import Notification
-from service_manager.replay import LEVELS
+from service_manager.lifecycle.known import Notification
+from service_manager.lifecycle.replay import LEVELS
 
 QUEUE = 256
 """Notifications that wait for one client; one that does not read loses the later ones."""

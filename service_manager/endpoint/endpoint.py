@@ -29,9 +29,9 @@ from service_manager.endpoint import answers
 from service_manager.endpoint.clients import Clients, SessionClient
 from service_manager.endpoint.services import Services
 from service_manager.errors import ServiceManagerError, UnknownService
-from service_manager.known import LISTINGS, Known, Notification
-from service_manager.replay import LEVELS
-from service_manager.session import MAX_PAGES
+from service_manager.lifecycle.known import LISTINGS, Known, Notification
+from service_manager.lifecycle.replay import LEVELS
+from service_manager.lifecycle.session import MAX_PAGES
 
 FIRST_ANSWER_S = 20.0
 """How long `initialize` waits for a service nothing is known of; a gateway gives up at 30 s or later."""

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from service_manager.endpoint.endpoint import Endpoint
 from service_manager.endpoint.services import Services
-from service_manager.known import Known
+from service_manager.lifecycle.known import Known
 
 
 @dataclass(eq=False)

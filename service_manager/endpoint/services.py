@@ -8,12 +8,12 @@ from typing import Any, Protocol
 
 from anyio.abc import ObjectReceiveStream
 
-from service_manager.known import Known, Notification
+from service_manager.lifecycle.known import Known, Notification
 from service_manager.model import Progress
 
 
 class Session(Protocol):
-    """What a lease gives; see `service_manager.session.ServiceSession`."""
+    """What a lease gives; see `service_manager.lifecycle.session.ServiceSession`."""
 
     async def request(
         self, method: str, params: Mapping[str, Any] | None, listener: Progress | None = None

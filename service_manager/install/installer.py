@@ -7,6 +7,8 @@ from pathlib import Path
 
 import anyio.to_thread
 
+from service_manager.config.lock import Lock
+from service_manager.config.pins import parse_lock_pin, pin_text
 from service_manager.errors import InstallError
 from service_manager.install import npm, pypi
 from service_manager.install.compile_cache import warm
@@ -24,9 +26,7 @@ from service_manager.install.manifest import (
 from service_manager.install.package import Conflict, Installation
 from service_manager.install.progress import Steps
 from service_manager.install.shared import copy_environment, other_version, replaced, residents, unwanted
-from service_manager.lock import Lock
 from service_manager.model import PackageSource, Progress, ServiceSpec
-from service_manager.pins import parse_lock_pin, pin_text
 
 _DROPPED = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 """Variables that would make an installer write elsewhere than into the managed directory."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from service_manager.config.lock import Lock
+from service_manager.config.pins import lock_pin
 from service_manager.errors import ServiceManagerError
 from service_manager.install.listing import list_tools
 from service_manager.install.resolver import PackageResolver
-from service_manager.lock import Lock
 from service_manager.model import LockedService, PackageSource, Progress, ServiceSpec
-from service_manager.pins import lock_pin
 
 PLACEHOLDER = "placeholder"
 """What a service gets for a key that is not set here: listing tools seldom needs the key to be right."""

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from service_manager.config.pins import lock_pin, pin_text
 from service_manager.errors import InstallError
 from service_manager.model import PackageSource
-from service_manager.pins import lock_pin, pin_text
 
 FORMAT = 1
 MANIFEST = "manifest.json"

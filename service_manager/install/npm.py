@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
+from service_manager.config.pins import distribution, lock_pin, parse_lock_pin, pin_text
 from service_manager.install.manifest import Entry, Interpreter, Manifest
 from service_manager.install.package import Installation
 from service_manager.install.process import log_text
 from service_manager.model import PackageSource
-from service_manager.pins import distribution, lock_pin, parse_lock_pin, pin_text
 
 STEPS = 2
 

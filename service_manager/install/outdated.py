@@ -12,11 +12,11 @@ from typing import Any, cast
 
 import anyio
 
+from service_manager.config.pins import distribution
 from service_manager.install.installer import installer_environment
 from service_manager.install.process import Said, ask, without_credentials
 from service_manager.install.versions import is_newer
 from service_manager.model import PackageSource, Progress, ServiceSpec
-from service_manager.pins import distribution
 
 AT_ONCE = 4
 """How many registries' answers are waited for at once; each is a process of npm or pip."""

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from service_manager.config.pins import pin_text
 from service_manager.errors import InstallError, LockError
 from service_manager.install.manifest import Manifest, integrity_matches
 from service_manager.install.process import log_tail, run_logged
 from service_manager.install.progress import Steps
 from service_manager.model import PackageSource
-from service_manager.pins import pin_text
 
 
 class Conflict(InstallError):

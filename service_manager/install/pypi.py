@@ -10,13 +10,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from service_manager.config.needs import parse_version
+from service_manager.config.pins import distribution, lock_pin, normal_name, pin_text
 from service_manager.install.manifest import Entry, Manifest
 from service_manager.install.package import Installation
 from service_manager.install.process import log_text
 from service_manager.install.shared import in_the_way
 from service_manager.model import PackageSource
-from service_manager.needs import parse_version
-from service_manager.pins import distribution, lock_pin, normal_name, pin_text
 
 STEPS = 4
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from service_manager.config.lock import Lock
+from service_manager.config.needs import unavailable_reason
 from service_manager.errors import ServiceUnavailable
 from service_manager.install import pypi
 from service_manager.install.compile_cache import CACHE, node_environment, node_version
 from service_manager.install.installer import Installer
 from service_manager.install.manifest import Manifest, choose_entry
-from service_manager.lock import Lock
 from service_manager.model import (
     Command,
     CommandSource,
@@ -26,7 +27,6 @@ from service_manager.model import (
     ServiceSpec,
     UrlSource,
 )
-from service_manager.needs import unavailable_reason
 
 
 class PackageResolver:

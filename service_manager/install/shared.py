@@ -11,9 +11,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from service_manager.config.pins import distribution, lock_pin, normal_name, parse_lock_pin, pin_text
 from service_manager.install.manifest import SHARED_MANIFESTS, Manifest, manifest_file, read_manifest
 from service_manager.model import PackageSource, ServiceSpec
-from service_manager.pins import distribution, lock_pin, normal_name, parse_lock_pin, pin_text
 
 _CONFLICT = "The conflict is caused by:"
 """What pip writes above the requirements that exclude each other."""

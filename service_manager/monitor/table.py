@@ -8,6 +8,7 @@ from dataclasses import astuple, fields
 from pathlib import Path
 
 from service_manager.monitor.sample import Sample
+from service_manager.sqlite import MEMORY, connect, identity, is_empty
 
 BUSY_TIMEOUT_S = 1.0
 """How long a write waits for another process's; then its samples wait for the next."""
@@ -80,16 +81,9 @@ def latest(connection: sqlite3.Connection, limit: int) -> list[Sample]:
     return [Sample(*row) for row in reversed(connection.execute(_LATEST, (limit,)).fetchall())]
 
 
-def _raw(target: str) -> sqlite3.Connection:
-    # One worker thread at a time uses it, though not always the same one.
-    return sqlite3.connect(
-        target, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-    )
-
-
 def open_memory() -> sqlite3.Connection:
     """An empty table in memory."""
-    connection = _raw("file::memory:")
+    connection = connect(MEMORY, BUSY_TIMEOUT_S)
     connection.executescript(_CREATE)
     return connection
 
@@ -104,11 +98,11 @@ def open_file(path: Path) -> sqlite3.Connection:
         OSError: its directory can't be made.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    connection = _raw(path.absolute().as_uri())
+    connection = connect(path.absolute().as_uri(), BUSY_TIMEOUT_S)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+        if is_empty(connection):
             connection.executescript(f"BEGIN IMMEDIATE; {_CREATE} COMMIT;")
         _check(connection, path)
     except (sqlite3.Error, Foreign, OtherVersion):
@@ -118,8 +112,7 @@ def open_file(path: Path) -> sqlite3.Connection:
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
-    application: int = connection.execute("PRAGMA application_id").fetchone()[0]
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    application, version = identity(connection)
     if application != APPLICATION_ID:
         raise Foreign(f"{path} is a database of another program")
     if version != SCHEMA_VERSION:

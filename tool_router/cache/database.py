@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import structlog
 
+from service_manager.sqlite import MEMORY, connect, identity, is_empty
 from tool_router.cache import schema
 from tool_router.cache.set_aside import file_id, set_aside, supersede
 from tool_router.errors import StoreError
@@ -123,15 +124,8 @@ class Database:
         )
 
 
-def _raw(target: str) -> sqlite3.Connection:
-    # One worker thread at a time uses it, though not always the same one.
-    return sqlite3.connect(
-        target, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-    )
-
-
 def _open_memory() -> sqlite3.Connection:
-    connection = _raw("file::memory:")
+    connection = connect(MEMORY, _BUSY_TIMEOUT_S)
     schema.create(connection)
     return connection
 
@@ -143,12 +137,12 @@ def _open_file(path: Path) -> sqlite3.Connection:
         _Foreign: it belongs to another program.
         sqlite3.Error: it can't be opened or written.
     """
-    connection = _raw(path.absolute().as_uri())
+    connection = connect(path.absolute().as_uri(), _BUSY_TIMEOUT_S)
     try:
         connection = _usable(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-        if schema.is_empty(connection):
+        if is_empty(connection):
             schema.create(connection)
     except (sqlite3.Error, _Foreign):
         connection.close()
@@ -175,7 +169,7 @@ def _usable(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
             raise
         connection.close()
         set_aside(path, "corrupt", str(error))
-    return _raw(path.absolute().as_uri())
+    return connect(path.absolute().as_uri(), _BUSY_TIMEOUT_S)
 
 
 def _version(connection: sqlite3.Connection) -> int:
@@ -185,9 +179,9 @@ def _version(connection: sqlite3.Connection) -> int:
         _Foreign: it belongs to another program.
         sqlite3.Error: it can't be opened, or is damaged.
     """
-    if schema.is_empty(connection):
+    if is_empty(connection):
         return schema.SCHEMA_VERSION
-    application_id, version = schema.identity(connection)
+    application_id, version = identity(connection)
     if application_id != schema.APPLICATION_ID:
         raise _Foreign("the file is a database of another program")
     return version

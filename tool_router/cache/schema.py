@@ -77,15 +77,6 @@ def create(connection: sqlite3.Connection) -> None:
     )
 
 
-def is_empty(connection: sqlite3.Connection) -> bool:
-    """Whether the file holds nothing yet.
-
-    Raises:
-        sqlite3.Error: the file is no database.
-    """
-    return connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-
-
 def copy_rows(connection: sqlite3.Connection) -> dict[str, int]:
     """Copy the rows of a database that is attached as ``disk``; how many, by table.
 
@@ -117,14 +108,3 @@ def primary_code(error: sqlite3.Error) -> int:
 def _columns(connection: sqlite3.Connection, database: str, table: str) -> set[str]:
     rows = connection.execute("SELECT name FROM pragma_table_info(?, ?)", (table, database))
     return {name for (name,) in rows}
-
-
-def identity(connection: sqlite3.Connection) -> tuple[int, int]:
-    """The file's application id and schema version.
-
-    Raises:
-        sqlite3.Error: the file is no database.
-    """
-    application_id: int = connection.execute("PRAGMA application_id").fetchone()[0]
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    return application_id, version

@@ -11,9 +11,9 @@ import anyio
 import typer
 from rich.console import Console
 
-from service_manager.config import load_services
+from service_manager.config.needs import unavailable_reason
+from service_manager.config.services import load_services
 from service_manager.errors import ServiceManagerError
-from service_manager.needs import unavailable_reason
 from service_manager.paths import services_file
 from tool_router.cache.assembly import open_store
 from tool_router.cli.pins import look, rows_of

@@ -5,8 +5,9 @@ from __future__ import annotations
 import typer
 
 from service_manager.cli import register as register_commands
-from service_manager.cli.common import AsJson, File, log_to_stderr
 from service_manager.cli.listing import show_services
+from service_manager.cli.options import AsJson, File
+from service_manager.cli.outcome import log_to_stderr
 
 
 def register(app: typer.Typer) -> None:

@@ -14,7 +14,9 @@ from mcp import MCPError
 from mcp.types import INVALID_PARAMS, METHOD_NOT_FOUND, CallToolResult
 
 from service_manager.assembly import manager_of
-from service_manager.config import load_services
+from service_manager.config.lock import Lock, load_lock
+from service_manager.config.needs import unavailable_reason
+from service_manager.config.services import load_services
 from service_manager.daemon.watch import on_change, state_of
 from service_manager.errors import (
     InstallError,
@@ -24,9 +26,7 @@ from service_manager.errors import (
     ServiceUnavailable,
     UnknownService,
 )
-from service_manager.lock import Lock, load_lock
 from service_manager.model import ServiceSpec
-from service_manager.needs import unavailable_reason
 from service_manager.paths import services_file
 from tool_router.catalog.model import Tool
 from tool_router.errors import GatewayError, GatewayRejected, ToolUnavailable, UpstreamFailed

@@ -25,12 +25,6 @@ MINILM = EmbeddingModel("all-minilm:latest", "key")
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[OllamaServer]:
-    async with OllamaServer().running() as running:
-        yield running
-
-
-@pytest.fixture
 async def provider(server: OllamaServer) -> AsyncIterator[OllamaProvider]:
     opened = OllamaProvider(server.url)
     yield opened

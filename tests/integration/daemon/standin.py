@@ -19,12 +19,12 @@ from pydantic import BaseModel
 
 from service_manager.errors import ServiceCrashed, ServiceUnavailable, SleepFailed, UnknownService
 from service_manager.journal import Journal
-from service_manager.known import LISTINGS, Known, Notification
+from service_manager.lifecycle.known import LISTINGS, Known, Notification
+from service_manager.lifecycle.replay import SessionState
+from service_manager.lifecycle.session import RawRequest, RawResult
 from service_manager.manager import Changes
 from service_manager.model import Priority, Progress, ServiceSpec, State
-from service_manager.replay import SessionState
 from service_manager.resources import MemoryUse, ResourceUse
-from service_manager.session import RawRequest, RawResult
 from service_manager.status import Check, ServiceStatus
 
 

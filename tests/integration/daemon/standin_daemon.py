@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from service_manager.config import load_services
+from service_manager.config.services import load_services
 from service_manager.daemon.__main__ import main
 from service_manager.daemon.managed import Managed
 from service_manager.model import CommandSource

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -15,10 +16,12 @@ from tests.integration.daemon.wire_client import LEGACY, MODERN, Json, WireClien
 
 pytestmark = pytest.mark.anyio
 
+Stream = AsyncGenerator[Json]
+
 SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 
 
-async def next_of(stream: AsyncGenerator[Json]) -> Json:
+async def next_of(stream: Stream) -> Json:
     """The next message of a stream."""
     with anyio.fail_after(10):
         return await anext(stream)
@@ -29,6 +32,19 @@ async def seen(client: WireClient) -> dict[str, Any]:
     return json.loads(await client.text("seen"))
 
 
+@asynccontextmanager
+async def two_listening() -> AsyncGenerator[tuple[WireClient, Stream, WireClient, Stream]]:
+    """Two clients of one service, each with what it hears."""
+    async with (
+        serving() as served,
+        served.wire(LEGACY) as one,
+        served.wire(LEGACY) as other,
+        one.listening() as first,
+        other.listening() as second,
+    ):
+        yield one, first, other, second
+
+
 async def until_unsubscribed(client: WireClient) -> None:
     """Return once the service has no subscribers."""
     with anyio.fail_after(10):
@@ -37,13 +53,7 @@ async def until_unsubscribed(client: WireClient) -> None:
 
 
 async def test_changed_tools_are_told_to_every_session_and_listed_at_once() -> None:
-    async with (
-        serving() as served,
-        served.wire(LEGACY) as one,
-        served.wire(LEGACY) as other,
-        one.listening() as first,
-        other.listening() as second,
-    ):
+    async with two_listening() as (one, first, other, second):
         await one.call("grow", name="grown")
         for stream, client in ((first, one), (second, other)):
             assert (await next_of(stream))["method"] == "notifications/tools/list_changed"
@@ -52,13 +62,7 @@ async def test_changed_tools_are_told_to_every_session_and_listed_at_once() -> N
 
 
 async def test_an_updated_resource_is_told_to_who_subscribed_and_asked_for_once() -> None:
-    async with (
-        serving() as served,
-        served.wire(LEGACY) as one,
-        served.wire(LEGACY) as other,
-        one.listening() as first,
-        other.listening() as second,
-    ):
+    async with two_listening() as (one, first, other, second):
         assert (await one.ask("resources/subscribe", {"uri": "note://1"}))["result"] == {}
         await one.ask("resources/subscribe", {"uri": "note://1"})
         await other.ask("resources/subscribe", {"uri": "note://2"})
@@ -81,13 +85,7 @@ async def test_a_session_that_ends_takes_its_subscriptions_along() -> None:
 
 
 async def test_messages_reach_each_session_at_the_level_it_asked_for() -> None:
-    async with (
-        serving() as served,
-        served.wire(LEGACY) as talkative,
-        served.wire(LEGACY) as terse,
-        talkative.listening() as everything,
-        terse.listening() as errors,
-    ):
+    async with two_listening() as (talkative, everything, terse, errors):
         assert (await talkative.ask("logging/setLevel", {"level": "debug"}))["result"] == {}
         await terse.ask("logging/setLevel", {"level": "error"})
         assert (await seen(terse))["level"] == "debug"

@@ -11,11 +11,11 @@ from typing import Any, cast
 from mcp import Client, MCPError
 from mcp.types import TextContent
 
-from service_manager.capabilities import Capabilities, SwapKind, probe
 from service_manager.drivers.docker import DockerDriver
 from service_manager.drivers.docker_container import ContainerService
 from service_manager.drivers.guardian import Guardian
 from service_manager.journal import Journal
+from service_manager.linux.capabilities import Capabilities, SwapKind, probe
 from service_manager.model import Command, ImageSource, ServiceSpec
 from service_manager.resources import Limits
 

@@ -11,10 +11,10 @@ import anyio
 import pytest
 from mcp import Client
 
-from service_manager.capabilities import SwapKind, probe
 from service_manager.drivers.docker_container import ContainerService
 from service_manager.errors import SleepFailed
 from service_manager.linux import procfs
+from service_manager.linux.capabilities import SwapKind, probe
 from service_manager.model import Tier
 from tests.integration.docker.running import Containers, use
 

@@ -1,51 +1,39 @@
-"""Routers over the daemon: what it runs for several of them, and what becomes of them when it is killed."""
+"""A router's services in a daemon: what is relayed, and what becomes of them when it ends or is killed."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Generator
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import pytest
-from mcp import Client, MCPError, StdioServerParameters
-from mcp.types import CallToolResult, TextContent
+from mcp import MCPError
 from structlog.testing import capture_logs
 
-from service_manager.daemon.address import Address, read_address
 from service_manager.daemon.client import DaemonClient, find_daemon
 from service_manager.daemon.launch import MODULE
 from service_manager.errors import DaemonError, ServiceCrashed, UnknownService
-from tests.integration.daemon.home import LIMIT_S, ROOT, Home, running
+from tests.integration.daemon.home import LIMIT_S, Home, running
 from tests.integration.daemon.raw_service import ODD
-from tool_router.catalog.model import Tool
+from tests.integration.gateway.daemon_home import (
+    address_of,
+    gateway,
+    gone,
+    killed,
+    pid_of,
+    seen,
+    served,
+    text,
+    tool,
+    until,
+)
 from tool_router.errors import ToolUnavailable, UpstreamFailed
-from tool_router.gateway.daemon_services import DaemonServices
-from tool_router.gateway.embedded import DaemonUse, EmbeddedGateway, build_embedded
+from tool_router.gateway.embedded import EmbeddedGateway
 from tool_router.gateway.protocol import no_progress
 
 pytestmark = pytest.mark.anyio
-
-FAULTY = ROOT / "tests" / "support" / "stdio_service.py"
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Generator[Home]:
-    home = Home(tmp_path, MODULE)
-    home.write("raw")
-    yield home
-    for process in home.started:
-        process.kill()
-        process.communicate()
-    left = read_address(home.place)
-    if left is not None and running(left.pid):
-        os.kill(left.pid, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
@@ -59,66 +47,6 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Generator[Home]:
     yield home
     process.terminate()
     process.communicate()
-
-
-async def address_of(home: Home) -> Address:
-    address = await find_daemon(home.file, home.environ)
-    assert address is not None
-    return address
-
-
-@asynccontextmanager
-async def served(home: Home) -> AsyncGenerator[tuple[DaemonServices, DaemonClient]]:
-    address = await address_of(home)
-    services = DaemonServices(address)
-    async with services.open(), DaemonClient(address) as daemon:
-        yield services, daemon
-
-
-@asynccontextmanager
-async def gateway(home: Home, use: DaemonUse, **more: str) -> AsyncGenerator[EmbeddedGateway]:
-    embedded = build_embedded(home.file, {**home.environ, **more}, use)
-    async with embedded.open():
-        yield embedded
-
-
-def tool(name: str, service: str = "raw", **schema: Any) -> Tool:
-    return Tool(
-        f"{service}::{name}", name, service, call_name=name, input_schema={"type": "object", **schema}
-    )
-
-
-def text(result: CallToolResult) -> str:
-    (block,) = result.content
-    assert isinstance(block, TextContent)
-    return block.text
-
-
-async def seen(services: DaemonServices) -> dict[str, Any]:
-    return json.loads(text(await services.call(tool("seen"), {}, no_progress)))
-
-
-async def pid_of(embedded: EmbeddedGateway) -> int:
-    return json.loads(text(await embedded.call(tool("seen"), {}, no_progress)))["pid"]
-
-
-async def until(true: Callable[[], bool]) -> None:
-    with anyio.fail_after(LIMIT_S):
-        while not true():
-            await anyio.lowlevel.checkpoint()
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended with all of its threads: the last one closes its sockets."""
-    try:
-        return not running(pid) and len(list(Path(f"/proc/{pid}/task").iterdir())) < 2
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
-async def killed(address: Address) -> None:
-    os.kill(address.pid, signal.SIGKILL)
-    await until(lambda: gone(address.pid))
 
 
 # What is relayed.
@@ -329,111 +257,3 @@ async def test_a_router_that_used_a_daemon_keeps_it_and_one_that_ended_does_not(
         await anyio.sleep(0.9)
         assert await pid_of(embedded) == pid
     await until(lambda: gone(address.pid) and gone(pid))
-
-
-# Routers as processes.
-
-
-def router(home: Home) -> StdioServerParameters:
-    environ = {
-        **home.environ,
-        "TOOL_ROUTER_SERVICES": str(home.file),
-        "TOOL_ROUTER_DAEMON": "shared",
-        "TOOL_ROUTER_DAEMON_IDLE": "500ms",
-        "TOOL_ROUTER_LOG": "error",
-    }
-    return StdioServerParameters(
-        command=sys.executable, args=["-m", "tool_router"], env=environ, cwd=str(ROOT)
-    )
-
-
-def write_faulty(home: Home) -> None:
-    command = json.dumps([sys.executable, str(FAULTY)])
-    home.file.write_text(f"services:\n  faulty:\n    command: {command}\n")
-
-
-async def execute(client: Client, name: str, **arguments: Any) -> CallToolResult:
-    # Until its catalog is there, a router asks back.
-    asked = {"task": "do it", "tool": name, "arguments": arguments}
-    return await client.call_tool("execute_task", asked)
-
-
-async def whoami(client: Client) -> int:
-    result = await execute(client, "whoami")
-    assert not result.is_error, result
-    return int(text(result))
-
-
-async def test_two_routers_share_one_daemon_and_one_service_until_both_are_gone(home: Home) -> None:
-    write_faulty(home)
-    steps: list[str | None] = []
-
-    async def hear(progress: float, total: float | None, message: str | None) -> None:
-        steps.append(message)
-
-    with anyio.fail_after(60):
-        async with Client(router(home)) as one:
-            async with Client(router(home)) as two:
-                pid = await whoami(one)
-                assert await whoami(two) == pid
-                first = await address_of(home)
-
-                asked: dict[str, Any] = {"task": "do it", "tool": "steps", "arguments": {}}
-                done = await two.call_tool("execute_task", asked, progress_callback=hear)
-                assert text(done) == "done"
-                assert steps[-2:] == ["half", "all"]
-
-                told = await execute(two, "crash")
-                assert told.is_error
-                assert "about to crash" in str(told.content)
-
-                await killed(first)
-                again = await whoami(one)
-                assert again != pid
-                assert await whoami(two) == again
-                second = await address_of(home)
-                assert second.instance != first.instance
-            assert await whoami(one) == again
-        await until(lambda: gone(second.pid) and gone(again))
-    assert not home.place.socket.exists()
-
-
-async def test_a_killed_router_leaves_the_daemon_to_the_other(home: Home) -> None:
-    write_faulty(home)
-    with anyio.fail_after(60):
-        async with Client(router(home)) as one:
-            pid = await whoami(one)
-            process = await anyio.open_process(
-                [sys.executable, "-m", "tool_router"], env=router(home).env, cwd=ROOT
-            )
-            async with process:
-                assert process.stdin is not None
-                assert process.stdout is not None
-                for message in handshake_and_call():
-                    await process.stdin.send(json.dumps(message).encode() + b"\n")
-                said = b""
-                while b'"id": 2' not in said and b'"id":2' not in said:
-                    said += await process.stdout.receive()
-                assert str(pid).encode() in said
-                process.kill()
-                await process.wait()
-            assert await whoami(one) == pid
-            address = await address_of(home)
-        await until(lambda: gone(address.pid) and gone(pid))
-
-
-def handshake_and_call() -> list[dict[str, Any]]:
-    about = {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {},
-        "clientInfo": {"name": "wire", "version": "1"},
-    }
-    asked: dict[str, Any] = {
-        "name": "execute_task",
-        "arguments": {"task": "do it", "tool": "whoami", "arguments": {}},
-    }
-    return [
-        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about},
-        {"jsonrpc": "2.0", "method": "notifications/initialized"},
-        {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": asked},
-    ]

@@ -16,11 +16,11 @@ import pytest
 from mcp.types import TextContent
 from structlog.testing import capture_logs
 
+from service_manager.config.lock import Lock
+from service_manager.config.pins import lock_pin
 from service_manager.daemon import watch
-from service_manager.lock import Lock
 from service_manager.manager import ServiceManager
 from service_manager.model import Command, LockedService, LockedTool, PackageSource, Progress, ServiceSpec
-from service_manager.pins import lock_pin
 from tests.integration.daemon.served import RAW
 from tool_router.catalog.model import Tool
 from tool_router.errors import ToolUnavailable

@@ -8,10 +8,10 @@ from pathlib import Path
 import anyio
 import pytest
 
+from service_manager.config.lock import Lock
+from service_manager.config.pins import lock_pin
 from service_manager.install.resolver import PackageResolver
-from service_manager.lock import Lock
 from service_manager.model import LockedService, PackageSource, ServiceSpec
-from service_manager.pins import lock_pin
 from tests.integration.install.registry import NPM_NAME, PYPI_NAME, VERSION, Registry, serve_registry
 
 NPM = ServiceSpec("demo", PackageSource("npm", NPM_NAME, VERSION), args=("--flag",))

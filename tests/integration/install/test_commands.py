@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from service_manager.cli import app
-from service_manager.lock import read_lock
+from service_manager.config.lock import read_lock
 from tests.integration.install.conftest import Machine
 from tests.integration.install.registry import npm_integrity, pypi_integrity
 

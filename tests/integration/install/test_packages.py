@@ -164,7 +164,7 @@ async def test_what_a_killed_router_left_is_removed(machine: Machine) -> None:
         "import anyio, os, sys\n"
         "from pathlib import Path\n"
         "from service_manager.install.resolver import PackageResolver\n"
-        "from service_manager.lock import Lock\n"
+        "from service_manager.config.lock import Lock\n"
         "from tests.integration.install.conftest import NPM, Messages\n"
         "resolver = PackageResolver(Path(sys.argv[1]), Lock(), os.environ)\n"
         "anyio.run(resolver.resolve, NPM, Messages())\n"

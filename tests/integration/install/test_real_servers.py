@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from service_manager.config import load_services
+from service_manager.config.lock import load_lock
+from service_manager.config.services import load_services
 from service_manager.install.listing import list_tools
 from service_manager.install.resolver import PackageResolver
-from service_manager.lock import load_lock
 from service_manager.paths import packages_dir, shipped_config_dir
 from tests.integration.install.conftest import Messages
 

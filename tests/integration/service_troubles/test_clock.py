@@ -12,8 +12,8 @@ import anyio
 import pytest
 
 from service_manager import manager as managing
-from service_manager.keepsakes import StoredKeepsakes
-from service_manager.lock import Lock
+from service_manager.config.lock import Lock
+from service_manager.lifecycle.keepsakes import StoredKeepsakes
 from service_manager.model import State, Tier
 from service_manager.monitor.history import History
 from service_manager.monitor.monitor import Monitor

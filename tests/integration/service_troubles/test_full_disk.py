@@ -15,12 +15,12 @@ import anyio
 import pytest
 from structlog.testing import capture_logs
 
+from service_manager.config.lock import Lock
 from service_manager.daemon.client import DaemonClient, ensure_daemon
 from service_manager.daemon.place import place_of
 from service_manager.errors import InstallError
 from service_manager.install.installer import Installer
-from service_manager.keepsakes import StoredKeepsakes
-from service_manager.lock import Lock
+from service_manager.lifecycle.keepsakes import StoredKeepsakes
 from service_manager.model import PackageSource, ServiceSpec
 from service_manager.monitor.history import History
 from service_manager.monitor.sample import Sample

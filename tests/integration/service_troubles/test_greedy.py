@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from service_manager.config import parse_services
+from service_manager.config.services import parse_services
 from service_manager.enforce.groups import bases
 from service_manager.enforce.hierarchy import hierarchies
 from service_manager.errors import ServiceCrashed

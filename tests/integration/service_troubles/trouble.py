@@ -14,10 +14,10 @@ from typing import Any
 import anyio
 from mcp.types import TextContent
 
-from service_manager.capabilities import SwapKind, probe
 from service_manager.enforce.groups import PREFIX, bases
 from service_manager.enforce.hierarchy import hierarchies
-from service_manager.keepsakes import Keepsakes
+from service_manager.lifecycle.keepsakes import Keepsakes
+from service_manager.linux.capabilities import SwapKind, probe
 from service_manager.manager import ServiceManager
 from service_manager.model import Command, CommandSource, Progress, ServiceSpec, Transition
 from service_manager.policy.rules import ResourceRules

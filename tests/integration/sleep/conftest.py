@@ -12,7 +12,7 @@ from typing import Protocol
 
 import pytest
 
-from service_manager.capabilities import Capabilities, SwapKind, probe
+from service_manager.linux.capabilities import Capabilities, SwapKind, probe
 from service_manager.linux.swap import areas
 from tests.integration.sleep.service import Counter
 

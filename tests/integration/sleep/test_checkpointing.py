@@ -16,11 +16,11 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from service_manager.capabilities import SwapKind, probe
 from service_manager.drivers.checkpoint import unable
 from service_manager.drivers.images import Images
 from service_manager.errors import ServiceCrashed, SleepFailed
 from service_manager.linux import procfs
+from service_manager.linux.capabilities import SwapKind, probe
 from service_manager.manager import ServiceManager
 from service_manager.model import Command, CommandSource, Progress, ServiceSpec, State, Tier
 from service_manager.resources import Limits, MemoryUse

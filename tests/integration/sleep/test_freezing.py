@@ -14,10 +14,10 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from service_manager.capabilities import Capabilities, SwapKind
 from service_manager.drivers.sleeping import BATCH, ProcessSleeper
 from service_manager.errors import SleepFailed
 from service_manager.linux import procfs, stopping
+from service_manager.linux.capabilities import Capabilities, SwapKind
 from service_manager.linux.members import members
 from service_manager.model import Tier
 from tests.integration.sleep.conftest import StartCounter

@@ -5,9 +5,9 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from service_manager.capabilities import Capabilities
 from service_manager.drivers.sleeping import ProcessSleeper
 from service_manager.linux import procfs
+from service_manager.linux.capabilities import Capabilities
 from service_manager.linux.procfs import sizes
 from service_manager.linux.swap import MEMINFO
 from service_manager.model import Tier

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from service_manager.capabilities import Capabilities
 from service_manager.drivers.sleeping import ProcessSleeper
+from service_manager.linux.capabilities import Capabilities
 from service_manager.model import Tier
 from tests.integration.sleep.conftest import StartCounter
 

@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
-from service_manager.capabilities import Capabilities
 from service_manager.drivers.docker import DockerDriver
 from service_manager.drivers.guardian import Guardian
 from service_manager.drivers.kubernetes import KubernetesDriver
 from service_manager.drivers.protocol import Driver
 from service_manager.errors import ServiceStartFailed
 from service_manager.journal import Journal
+from service_manager.linux.capabilities import Capabilities
 from service_manager.model import Command, CommandSource, DeploymentSource, ImageSource, ServiceSpec, Source
 from service_manager.resources import Limits
 

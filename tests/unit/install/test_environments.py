@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from service_manager.config.pins import distribution, lock_pin, parse_lock_pin
 from service_manager.install.compile_cache import node_environment
 from service_manager.install.manifest import Manifest, directory_name, is_of, manifest_file
 from service_manager.install.shared import in_the_way, other_version, replaced, unwanted
 from service_manager.model import PackageSource, ServiceSpec
-from service_manager.pins import distribution, lock_pin, parse_lock_pin
 from service_manager.zygote.rules import forkable, own, worth_it
 
 LOG = """\

@@ -220,9 +220,10 @@ def test_reading_settings_loads_no_yaml_and_reading_services_no_terminal_library
     """What every start of the router imports stays light; heavy libraries come with what uses them."""
     code = (
         "import sys\n"
-        "import service_manager.paths, service_manager.yamlfile, service_manager.lock\n"
+        "import service_manager.paths, service_manager.config.yamlfile, service_manager.config.lock\n"
         "assert not {'yaml', 'pydantic', 'difflib'} & set(sys.modules), 'yamlfile'\n"
-        "import service_manager.config, service_manager.needs, service_manager.install.resolver\n"
+        "import service_manager.config.services, service_manager.config.needs\n"
+        "import service_manager.install.resolver\n"
         "assert not {'typer', 'rich', 'mcp', 'numpy', 'rapidfuzz'} & set(sys.modules), 'config'\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

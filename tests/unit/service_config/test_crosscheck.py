@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from service_manager.cli.crosscheck import check_limits, cross_check
-from service_manager.config import parse_services
+from service_manager.config.services import parse_services
+from service_manager.config.yamldocument import KeyPath
+from service_manager.config.yamlfile import read
 from service_manager.policy.rules import Amount, SystemRules
-from service_manager.yamldocument import KeyPath
-from service_manager.yamlfile import read
 
 FILE = Path("/home/of/services.yml")
 EXTRAS = ("docker", "kubernetes")

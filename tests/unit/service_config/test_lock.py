@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from service_manager.config.lock import Lock, format_lock, load_lock, merged, read_lock, write_lock
 from service_manager.errors import LockError
 from service_manager.install.locking import difference
-from service_manager.lock import Lock, format_lock, load_lock, merged, read_lock, write_lock
 from service_manager.model import CommandSource, LockedService, LockedTool, PackageSource, ServiceSpec
 
 TOOL = LockedTool(

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from service_manager.config.needs import all_needs, missing_needs, parse_version, unavailable_reason
 from service_manager.model import CommandSource, PackageSource, ServiceSpec, UrlSource
-from service_manager.needs import all_needs, missing_needs, parse_version, unavailable_reason
 
 
 @pytest.fixture

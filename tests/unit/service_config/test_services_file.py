@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from service_manager.config import load_services, parse_services
-from service_manager.entry import ServiceEntry, parse_duration
+from service_manager.config.entry import ServiceEntry, parse_duration
+from service_manager.config.services import load_services, parse_services
 from service_manager.errors import ConfigError
 from service_manager.model import CommandSource, PackageSource, Priority, ServiceSpec, UrlSource
 

@@ -7,12 +7,12 @@ import re
 
 import pytest
 
-from service_manager.config import load_services
-from service_manager.lock import format_lock, load_lock, read_lock
+from service_manager.config.lock import format_lock, load_lock, read_lock
+from service_manager.config.needs import all_needs
+from service_manager.config.pins import lock_pin
+from service_manager.config.services import load_services
 from service_manager.model import PackageSource, ServiceSpec
-from service_manager.needs import all_needs
 from service_manager.paths import lock_file, shipped_config_dir
-from service_manager.pins import lock_pin
 
 FILE = shipped_config_dir() / "services.yml"
 SPECS = load_services(FILE, {"HOME": "/home/ada"})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service_manager.config import parse_services
+from service_manager.config.services import parse_services
 from service_manager.errors import ConfigError
 
 ENVIRON = {"HOME": "/home/ada", "EMPTY": "", "PORT": "8080"}

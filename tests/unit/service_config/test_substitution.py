@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service_manager.substitution import MAX_DEPTH, MalformedSubstitution, Substituted, substitute
+from service_manager.config.substitution import MAX_DEPTH, MalformedSubstitution, Substituted, substitute
 
 ENVIRON = {"NAME": "ada", "EMPTY": "", "TRICKY": "${NAME} $$ }", "_A1": "x"}
 

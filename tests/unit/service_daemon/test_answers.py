@@ -10,7 +10,7 @@ from mcp import MCPError
 
 from service_manager.endpoint import answers
 from service_manager.errors import ServiceStartFailed
-from service_manager.known import Known
+from service_manager.lifecycle.known import Known
 
 ABOUT: dict[str, Any] = {
     "protocolVersion": "2025-06-18",

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from service_manager.endpoint.clients import QUEUE, Clients, SessionClient
-from service_manager.known import Notification
+from service_manager.lifecycle.known import Notification
 
 TOOLS = Notification("notifications/tools/list_changed")
 

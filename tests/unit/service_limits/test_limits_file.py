@@ -11,9 +11,9 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from service_manager.config.limits import load_limits, parse_limits
+from service_manager.config.limits_entry import LimitsFile
 from service_manager.errors import ConfigError
-from service_manager.limitsentry import LimitsFile
-from service_manager.limitsfile import load_limits, parse_limits
 from service_manager.model import CommandSource, Priority, ServiceSpec
 from service_manager.paths import limits_file, shipped_config_dir
 from service_manager.policy.rules import (

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from service_manager.lifecycle.readings import Capacity, Meter, available_macos
 from service_manager.policy.rules import Metric
-from service_manager.readings import Capacity, Meter, available_macos
 
 pytestmark = pytest.mark.anyio
 

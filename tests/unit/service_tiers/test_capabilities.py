@@ -7,7 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from service_manager.capabilities import LEAST_SWAP, Capabilities, SwapKind, missing, probe, tiers_possible
+from service_manager.linux.capabilities import (
+    LEAST_SWAP,
+    Capabilities,
+    SwapKind,
+    missing,
+    probe,
+    tiers_possible,
+)
 from service_manager.model import Tier
 
 FULL = Capabilities(

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service_manager.capabilities import SwapKind
+from service_manager.linux.capabilities import SwapKind
 from service_manager.model import Priority, Tier
-from service_manager.tiers import JUDGED, Calibration, choose, offered, unmeasured, usual
+from service_manager.policy.tiers import JUDGED, Calibration, choose, offered, unmeasured, usual
 
 ALL = (Tier.WARM, Tier.FROZEN, Tier.PAGED_HOT, Tier.PAGED_FULL, Tier.RESPAWN)
 STATEFUL = ALL[:-1]

@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from service_manager.model import Tier
-from service_manager.resources import MemoryUse
-from service_manager.status import WakeRecord
-from service_manager.tiers import (
+from service_manager.policy.tiers import (
     DEPTH,
     JUDGED,
     MISSES,
@@ -23,6 +21,8 @@ from service_manager.tiers import (
     TierRecord,
     quantile,
 )
+from service_manager.resources import MemoryUse
+from service_manager.status import WakeRecord
 
 TARGET_MS = 100.0
 HOUR = 3600.0

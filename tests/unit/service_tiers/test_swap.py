@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service_manager.capabilities import SwapKind, kind
+from service_manager.linux.capabilities import SwapKind, kind
 from service_manager.linux.swap import compression, parsed
 
 HEAD = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"

@@ -9,8 +9,8 @@ import anyio
 from mcp import MCPError
 
 from service_manager.errors import ServiceManagerError
+from service_manager.lifecycle.session import ServiceSession
 from service_manager.manager import ServiceManager
-from service_manager.session import ServiceSession
 
 
 class Stage(Enum):

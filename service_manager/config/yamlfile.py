@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from service_manager.substitution import MalformedSubstitution, substitute
-from service_manager.yamldocument import Document, KeyPath, Mark, Problem, config_error
+from service_manager.config.substitution import MalformedSubstitution, substitute
+from service_manager.config.yamldocument import Document, KeyPath, Mark, Problem, config_error
 
 if TYPE_CHECKING:
     import yaml
@@ -55,7 +55,7 @@ def parse(text: str, file: str, model: type[BaseModelT], environ: Mapping[str, s
     Raises:
         ConfigError: as `load`, or the values do not fit the model; every place is named.
     """
-    from service_manager.yamlmodel import validate
+    from service_manager.config.yamlmodel import validate
 
     document = read(text, file, environ)
     result, problems = validate(document, model)

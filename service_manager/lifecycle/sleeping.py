@@ -10,14 +10,14 @@ from dataclasses import replace
 import structlog
 from mcp import MCPError
 
-from service_manager.capabilities import SwapKind
 from service_manager.drivers.protocol import Running
 from service_manager.errors import ServiceCrashed
+from service_manager.lifecycle.session import ServiceSession
+from service_manager.linux.capabilities import SwapKind
 from service_manager.model import Priority, ServiceSpec, Tier, UrlSource
+from service_manager.policy.tiers import Choice, Ladder, choose, offered, unmeasured
 from service_manager.resources import MemoryUse
-from service_manager.session import ServiceSession
 from service_manager.status import SleepStatus, WakeRecord
-from service_manager.tiers import Choice, Ladder, choose, offered, unmeasured
 
 CALIBRATION_WAKES = 3
 """So many wakes of a tier are measured at the first idle, after one that shows what a wake needs."""

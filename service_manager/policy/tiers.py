@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from service_manager.capabilities import SwapKind
+from service_manager.linux.capabilities import SwapKind
 from service_manager.model import Priority, Tier
 from service_manager.resources import MemoryUse
 from service_manager.status import WakeRecord

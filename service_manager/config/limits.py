@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 
-from service_manager.errors import ConfigError
-from service_manager.limitsentry import RISING, LimitsFile
+from service_manager.config.limits_entry import RISING, LimitsFile
+from service_manager.config.yamldocument import Document, Problem, config_error, text_of
+from service_manager.config.yamlfile import read
+from service_manager.config.yamlmodel import validate
 from service_manager.policy.rules import Level, ResourceRules
-from service_manager.yamldocument import Document, Problem, config_error
-from service_manager.yamlfile import read
-from service_manager.yamlmodel import validate
 
 
 def load_limits(path: Path, environ: Mapping[str, str]) -> ResourceRules:
@@ -20,13 +19,7 @@ def load_limits(path: Path, environ: Mapping[str, str]) -> ResourceRules:
     Raises:
         ConfigError: the file can't be read, or something in it is wrong; every place is named.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path} does not exist.", "Create it, or name another file.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} can't be read: {error}.", "Mend it, or name another file.") from error
-    return parse_limits(text, path, environ)
+    return parse_limits(text_of(path), path, environ)
 
 
 def parse_limits(text: str, path: Path, environ: Mapping[str, str]) -> ResourceRules:

@@ -11,10 +11,10 @@ from typing import Any, Protocol, cast
 import structlog
 from anyio import to_thread
 
-from service_manager.known import Known, known_from_lock
-from service_manager.lock import Lock
+from service_manager.config.lock import Lock
+from service_manager.config.pins import lock_pin
+from service_manager.lifecycle.known import Known, known_from_lock
 from service_manager.model import ServiceSpec
-from service_manager.pins import lock_pin
 
 
 class Keepsakes(Protocol):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
-from service_manager.yamldocument import Document, KeyPath, Mark, Problem
+from service_manager.config.yamldocument import Document, KeyPath, Mark, Problem
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

@@ -8,11 +8,11 @@ from functools import partial
 import anyio
 
 from service_manager.errors import SleepFailed
+from service_manager.lifecycle.runner import Runner
 from service_manager.model import Priority, ServiceSpec
 from service_manager.policy.admission import MakeRoom, Refused, Room, Wait, Waiting, admit, spare
 from service_manager.policy.order import Candidate
 from service_manager.policy.rules import Level, ResourceRules
-from service_manager.runner import Runner
 
 
 class Gate:

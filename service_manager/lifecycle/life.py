@@ -13,17 +13,17 @@ from mcp.client.client import ConnectMode
 from mcp.types import Implementation
 from pydantic import BaseModel, ValidationError
 
-from service_manager.demand import Demand
+from service_manager.drivers.endings import End, cause, did_not_start
 from service_manager.drivers.protocol import Driver, Running
-from service_manager.endings import End, cause, did_not_start
 from service_manager.errors import ServiceCrashed, ServiceManagerError, ServiceStartFailed, SleepFailed
 from service_manager.journal import Journal
-from service_manager.known import Known, Notification
+from service_manager.lifecycle.demand import Demand
+from service_manager.lifecycle.known import Known, Notification
+from service_manager.lifecycle.replay import SessionState
+from service_manager.lifecycle.session import EXIT_S, ServiceSession
+from service_manager.lifecycle.sleeping import Sleeping
 from service_manager.model import Command, CommandResolver, Progress, ServiceSpec, State, Tier, UrlSource
-from service_manager.replay import SessionState
 from service_manager.resources import Limits
-from service_manager.session import EXIT_S, ServiceSession
-from service_manager.sleeping import Sleeping
 
 _HANDSHAKE_ERRORS = (MCPError, OSError, ValidationError, ValueError, RuntimeError, ExceptionGroup)
 """What the SDK raises when a session can't be opened or its task groups end."""

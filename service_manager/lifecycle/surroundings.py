@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import anyio.abc
 
 from service_manager.drivers.protocol import Driver
-from service_manager.known import Known
+from service_manager.lifecycle.known import Known
 from service_manager.model import CommandResolver, ServiceSpec, Transition
 from service_manager.policy.rules import Level, ResourceRules
 

@@ -21,9 +21,9 @@ from mcp.types import (
 from mcp.types import PaginatedRequestParams as Page
 from pydantic import RootModel, TypeAdapter, ValidationError
 
-from service_manager.endings import End
+from service_manager.drivers.endings import End
 from service_manager.errors import ServiceCrashed
-from service_manager.known import LISTINGS, Known
+from service_manager.lifecycle.known import LISTINGS, Known
 from service_manager.model import Progress
 
 MAX_PAGES = 1_000

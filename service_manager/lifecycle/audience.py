@@ -8,7 +8,7 @@ import anyio
 import structlog
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from service_manager.known import Notification
+from service_manager.lifecycle.known import Notification
 
 UNREAD = 256
 """Notifications kept for a listener who does not read; further ones are lost to it."""

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from service_manager.entry import Flag, Limit, parse_duration, parse_size
+from service_manager.config.entry import Flag, Limit, parse_duration, parse_size
+from service_manager.config.yamlmodel import misfit
 from service_manager.model import Priority
 from service_manager.policy.rules import (
     Action,
@@ -26,7 +27,6 @@ from service_manager.policy.rules import (
     SystemRules,
 )
 from service_manager.resources import Limits
-from service_manager.yamlmodel import misfit
 
 Rules = TypeVar("Rules", SystemRules, EmergencyRules, PredictiveRules, MonitorRules, Limits)
 

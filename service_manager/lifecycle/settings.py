@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from service_manager.replay import SessionState
+from service_manager.lifecycle.replay import SessionState
 
 Ask = Callable[[str, Mapping[str, str]], Awaitable[None]]
 """Asks the service something, starting or waking it first where needed."""

@@ -11,17 +11,18 @@ from typing import Annotated
 
 import typer
 
-from service_manager.cli.common import WRONG_USE, AsJson, File, print_json, tell
 from service_manager.cli.crosscheck import Finding, check_limits, cross_check
-from service_manager.config import DATA_VARIABLE, load_services
+from service_manager.cli.options import AsJson, File
+from service_manager.cli.outcome import WRONG_USE, print_json, tell
+from service_manager.config.limits import load_limits
+from service_manager.config.lock import Lock, load_lock
+from service_manager.config.pins import lock_pin
+from service_manager.config.services import DATA_VARIABLE, load_services
+from service_manager.config.yamldocument import Document
+from service_manager.config.yamlfile import read
 from service_manager.errors import ConfigError, LockError
-from service_manager.limitsfile import load_limits
-from service_manager.lock import Lock, load_lock
 from service_manager.model import ServiceSpec
 from service_manager.paths import data_dir, limits_file, services_file
-from service_manager.pins import lock_pin
-from service_manager.yamldocument import Document
-from service_manager.yamlfile import read
 
 EXTRAS = ("docker", "kubernetes")
 """Optional packages, which are imported under the names of their extras."""

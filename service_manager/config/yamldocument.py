@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from service_manager.errors import ConfigError
@@ -74,6 +75,20 @@ class Document:
     def line(self, path: KeyPath) -> int:
         """The line of a value, or of the nearest one above it that exists."""
         return self.nearest(path)[1].line
+
+
+def text_of(path: Path) -> str:
+    """The text of a configuration file.
+
+    Raises:
+        ConfigError: it does not exist, or can't be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path} does not exist.", "Create it, or name another file.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} can't be read: {error}.", "Mend it, or name another file.") from error
 
 
 def config_error(file: str, problems: Iterable[Problem]) -> ConfigError:

@@ -8,8 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from service_manager.entry import ServiceEntry, ServicesFile
-from service_manager.errors import ConfigError
+from service_manager.config.entry import ServiceEntry, ServicesFile
+from service_manager.config.pins import PinError, check_requirement, parse_npm, parse_pypi
+from service_manager.config.yamldocument import Document, Problem, config_error, text_of
+from service_manager.config.yamlfile import read
+from service_manager.config.yamlmodel import unfit_variable, validate
 from service_manager.model import (
     CommandSource,
     DeploymentSource,
@@ -21,10 +24,6 @@ from service_manager.model import (
     UrlSource,
 )
 from service_manager.paths import data_dir, expand_user
-from service_manager.pins import PinError, check_requirement, parse_npm, parse_pypi
-from service_manager.yamldocument import Document, Problem, config_error
-from service_manager.yamlfile import read
-from service_manager.yamlmodel import unfit_variable, validate
 
 DATA_VARIABLE = "TOOL_ROUTER_DATA"
 """Set for substitution in services.yml: the data directory, where services may keep their own files."""
@@ -44,13 +43,7 @@ def load_services(path: Path, environ: Mapping[str, str]) -> tuple[ServiceSpec, 
     Raises:
         ConfigError: the file can't be read, or something in it is wrong; every place is named.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path} does not exist.", "Create it, or name another file.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} can't be read: {error}.", "Mend it, or name another file.") from error
-    return parse_services(text, path, environ)
+    return parse_services(text_of(path), path, environ)
 
 
 def parse_services(text: str, path: Path, environ: Mapping[str, str]) -> tuple[ServiceSpec, ...]:

@@ -10,15 +10,15 @@ import structlog
 
 from service_manager.enforce.watching import WATCHED, Watched
 from service_manager.errors import SleepFailed
-from service_manager.gate import Gate
+from service_manager.lifecycle.gate import Gate
+from service_manager.lifecycle.readings import Meter
+from service_manager.lifecycle.runner import Runner
 from service_manager.model import State
 from service_manager.policy.habits import Habits
 from service_manager.policy.order import relief, to_fit
 from service_manager.policy.pressure import Pressure
 from service_manager.policy.rules import Level, ResourceRules
-from service_manager.readings import Meter
 from service_manager.resources import ResourceUse
-from service_manager.runner import Runner
 
 AHEAD_INTERVAL_S = 60.0
 """How often is looked for services that are usually used soon."""

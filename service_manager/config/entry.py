@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from service_manager.pins import PinError, parse_npm, parse_pypi
+from service_manager.config.pins import PinError, parse_npm, parse_pypi
+from service_manager.config.yamlmodel import misfit
 from service_manager.resources import Limits
-from service_manager.yamlmodel import misfit
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhd]))+")

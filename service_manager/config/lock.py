@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from service_manager.config.pins import lock_pin
 from service_manager.errors import LockError
 from service_manager.model import LockedService, LockedTool, ServiceSpec
 from service_manager.paths import lock_file, shipped_config_dir
-from service_manager.pins import lock_pin
 
 FORMAT = 1
 """Version of the file's format; another one is refused."""

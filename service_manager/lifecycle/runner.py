@@ -9,23 +9,23 @@ import structlog
 from mcp import MCPError
 from mcp.client.client import ConnectMode
 
-from service_manager.audience import Audience
-from service_manager.demand import Demand
 from service_manager.drivers.protocol import UNHEALTHY
 from service_manager.errors import ServiceManagerError, ServiceStartFailed, SleepFailed
 from service_manager.journal import Journal
-from service_manager.known import Known
-from service_manager.life import Circumstances, Life
+from service_manager.lifecycle.audience import Audience
+from service_manager.lifecycle.demand import Demand
+from service_manager.lifecycle.known import Known
+from service_manager.lifecycle.life import Circumstances, Life
+from service_manager.lifecycle.replay import SessionState
+from service_manager.lifecycle.session import ServiceSession
+from service_manager.lifecycle.settings import SessionSettings
+from service_manager.lifecycle.sleeping import Sleeping
+from service_manager.lifecycle.surroundings import Surroundings
 from service_manager.model import Priority, Progress, ServiceSpec, State, Tier, Transition
 from service_manager.policy.idle import Usage, sleep_at
 from service_manager.policy.restart import Failures
-from service_manager.replay import SessionState
 from service_manager.resources import Limits, ResourceUse
-from service_manager.session import ServiceSession
-from service_manager.settings import SessionSettings
-from service_manager.sleeping import Sleeping
 from service_manager.status import Check, ServiceStatus
-from service_manager.surroundings import Surroundings
 
 
 class Runner:
