@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -26,8 +27,8 @@ LIMIT_S = 60.0
 
 
 @pytest.fixture(scope="module")
-def exports(tmp_path_factory: pytest.TempPathFactory) -> Generator[dict[str, str]]:
-    lab = SmallLab(tmp_path_factory.mktemp("contextforge"), python=sys.executable)
+def exports(contextforge_home: Path) -> Generator[dict[str, str]]:
+    lab = SmallLab(contextforge_home, python=sys.executable)
     try:
         printed = lab.up(0, HEALTH_CHECKS)
         yield dict(line.removeprefix("export ").split("=", 1) for line in printed.splitlines())

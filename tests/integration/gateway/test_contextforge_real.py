@@ -72,8 +72,8 @@ def script(command: str, home: Path, *options: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Generator[Real]:
-    home = tmp_path_factory.mktemp("contextforge")
+def real(contextforge_home: Path) -> Generator[Real]:
+    home = contextforge_home
     try:
         printed = script("up", home, "--port", "0")
         values = dict(line.removeprefix("export ").split("=", 1) for line in printed.splitlines())
