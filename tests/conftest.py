@@ -2,41 +2,47 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import pytest
-
-ROOT = Path(__file__).parent
+from xdist.scheduler import LoadScopeScheduling
 
 MACHINE = "machine"
 """Tests that change something of the whole machine (swap, control groups, an engine) take turns."""
+
 CONTEXTFORGE = "contextforge"
 """Tests of the real ContextForge share one installation."""
 
 GROUPS = {
-    "integration/docker": MACHINE,
-    "integration/enforce": MACHINE,
-    "integration/sleep": MACHINE,
-    "integration/gateway/test_contextforge_real.py": CONTEXTFORGE,
-    "integration/daemon/test_contextforge_real.py": CONTEXTFORGE,
+    "tests/integration/docker/": MACHINE,
+    "tests/integration/enforce/": MACHINE,
+    "tests/integration/sleep/": MACHINE,
+    "tests/integration/gateway/test_contextforge_real.py": CONTEXTFORGE,
+    "tests/integration/daemon/test_contextforge_real.py": CONTEXTFORGE,
 }
+"""What stays with one worker, by where it is; every other module is a group of its own."""
+
+
+class Grouped(LoadScopeScheduling):
+    """Gives each worker one group of tests after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return next((group for path, group in GROUPS.items() if module.startswith(path)), module)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Grouped:
+    """Have the tests of a group run by one worker."""
+    return Grouped(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several workers share the tests, begin with what takes minutes."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     """Asyncio is what production runs; a test that needs trio's MockClock parametrises this itself."""
     return "asyncio"
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of a module with one worker, and those of a group; what takes minutes comes first."""
-    if not hasattr(config, "workerinput"):
-        return
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item.path.relative_to(ROOT).as_posix())))
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-
-
-def _group(path: str) -> str:
-    return next((group for prefix, group in GROUPS.items() if path.startswith(prefix)), path)
