@@ -15,6 +15,8 @@ import structlog
 
 from service_manager.assembly import manager_of
 from service_manager.daemon.options import idle_exit_of, listening_of
+from service_manager.daemon.own_log import OwnLog
+from service_manager.daemon.place import place_of
 from service_manager.daemon.serve import ManagerOf, Options, serve
 from service_manager.errors import ConfigError, ServiceManagerError
 from service_manager.logstream import LossyStream
@@ -29,16 +31,17 @@ WRONG_USE = 2
 def main(arguments: Sequence[str] | None = None, manager_of: ManagerOf = manager_of) -> int:
     """Serve as the command line says; gives the exit code."""
     given = _parser().parse_args(arguments)
+    file = services_file(given.file, os.environ)
+    on_demand = given.ready_fd is not None
+    log = OwnLog(place_of(file, os.environ).log) if on_demand else LossyStream()
     structlog.configure(
         # In a terminal the one line that says where it listens is enough.
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.WARNING if given.ready_fd is None else logging.INFO
-        ),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", LossyStream())),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO if on_demand else logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", log)),
     )
     try:
         options = Options(
-            services_file(given.file, os.environ),
+            file,
             listening_of(given.host, given.port, given.socket, allow_remote=given.allow_remote),
             idle_exit_of(given.idle_exit),
             given.ready_fd,

@@ -13,6 +13,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from service_manager.daemon.own_log import last_words
 from service_manager.daemon.place import Place, place_of
 from service_manager.errors import DaemonError
 
@@ -29,7 +30,7 @@ TAKEN = b"taken"
 """What a daemon writes to the pipe it was given: it serves, or another one does."""
 
 LOG_TAIL = 2_000
-"""Characters of its log that an error repeats."""
+"""Bytes of its log that an error repeats."""
 
 
 class Launched(Enum):
@@ -106,8 +107,5 @@ async def _ended(process: subprocess.Popen[bytes]) -> bool:
 
 
 def _last_words(place: Place) -> str:
-    try:
-        text = place.log.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL:].strip()
-    except OSError:
-        return ""
+    text = last_words(place.log, LOG_TAIL)
     return f" Its log ends: {text}" if text else ""

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from service_manager.daemon.place import place_of
 from service_manager.model import Priority, State, Tier
 from service_manager.resources import MemoryUse
 from service_manager.status import ServiceStatus, SleepStatus, WakeRecord
@@ -105,9 +106,10 @@ def test_without_a_daemon_everything_is_stopped_and_it_says_how_to_start(home: H
 
 
 def test_a_daemon_that_died_is_no_daemon(home: Home, run: Run) -> None:
+    place = place_of(home.file, home.environ)
     with home.daemon(Scripted(TIME)):
-        address = next(home.directory.glob("state/daemons/*.json")).read_text()
-    next(home.directory.glob("state/daemons/*.token")).with_suffix(".json").write_text(address)
+        address = place.address.read_text()
+    place.address.write_text(address)
 
     assert json.loads(run("status", "--json").stdout)["daemon"] is False
 

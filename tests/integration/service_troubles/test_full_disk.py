@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Generator
 from contextlib import suppress
@@ -40,29 +41,34 @@ from tests.integration.service_troubles.trouble import (
 
 pytestmark = pytest.mark.anyio
 
+ROOM = 512 * 1024
+"""Bytes of a small file system."""
+
 PACKAGE = PackageSource("pypi", "never-there", "1.0")
 """It is never asked for: without room there is not even an environment to install it into."""
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Generator[Path]:
-    """A file system of half a megabyte."""
-    directory = tmp_path / "small"
-    directory.mkdir(mode=0o700)
+def small() -> Generator[Path]:
+    """A file system of half a megabyte, at a path that a socket's fits below."""
     if sys.platform != "linux" or os.geteuid():
         pytest.skip("only root can mount a small file system")
-    mounting = ["mount", "-t", "tmpfs", "-o", "size=512k,mode=700", "tmpfs", str(directory)]
+    directory = Path(tempfile.mkdtemp(prefix="small-"))
+    mounting = ["mount", "-t", "tmpfs", "-o", f"size={ROOM},mode=700", "tmpfs", str(directory)]
     if subprocess.run(mounting, check=False, capture_output=True).returncode:
+        directory.rmdir()
         pytest.skip("no file system can be mounted here")
     yield directory
     subprocess.run(["umount", "-l", str(directory)], check=True)
+    directory.rmdir()
 
 
 def fill(filler: Path) -> Path:
     """Let a file take all that is left of a small file system."""
     with filler.open("ab", buffering=0) as file, suppress(OSError):
-        while file.write(b"x" * 4096):
-            pass
+        for _ in range(ROOM // 4096 + 1):
+            file.write(b"x" * 4096)
+        pytest.fail(f"{filler} is not in the small file system")
     return filler
 
 
