@@ -11,9 +11,9 @@ from anyio.lowlevel import checkpoint
 
 from service_manager.errors import SleepFailed
 from service_manager.linux import capabilities as machine
-from service_manager.linux import cgroup, madvise, pages, stopping
-from service_manager.linux.capabilities import Capabilities
-from service_manager.linux.hotset import HotSet
+from service_manager.linux import cgroup, filecache, madvise, pages, stopping
+from service_manager.linux.capabilities import Capabilities, SwapKind
+from service_manager.linux.hotset import HOT_SHARE_OF_DISK, HOT_SHARE_OF_ZRAM, HotSet
 from service_manager.linux.members import members
 from service_manager.linux.pages import Pages
 from service_manager.linux.procfs import Stat
@@ -55,14 +55,10 @@ class ProcessSleeper:
         self._stopped: tuple[Stat, ...] = ()
         self._paged: frozenset[int] = frozenset()
         self._hot: dict[int, HotSet] = {}
+        self._share = HOT_SHARE_OF_ZRAM if capabilities.swap is SwapKind.ZRAM else HOT_SHARE_OF_DISK
         reclaims = group is not None and cgroup.can_reclaim(group)
         self.tiers: tuple[Tier, ...] = machine.tiers_possible(capabilities, reclaim=reclaims)
         self.missing: str = machine.missing(capabilities)
-
-    @property
-    def learned(self) -> bool:
-        """Whether it is known which pages a wake needs; until the second paged sleep all are paged out."""
-        return any(hot.generations for hot in self._hot.values())
 
     async def sleep(self, tier: Tier) -> None:
         """Freeze it, then page out what the tier says; one that sleeps already sleeps deeper.
@@ -125,6 +121,8 @@ class ProcessSleeper:
             kept = self._hot[pid].ranges if hot else ()
             moved[pid] = minus(found.present, kept)
             await self._advise(pid, moved[pid])
+            for batch in batches(found.of_files, BATCH, madvise.IOV_MAX):
+                await to_thread.run_sync(filecache.load, pid, found.files, batch)
         # Only a whole pass says that what is present at the next sleep has come back because it was needed.
         self._paged = frozenset(known)
         if self._capabilities.needs_second_pass:
@@ -135,8 +133,11 @@ class ProcessSleeper:
         found = {process.pid: pages.find(process.pid) for process in self._stopped}
         learned: dict[int, HotSet] = {}
         for pid, here in found.items():
-            hot = self._hot.get(pid, HotSet()).seen(size(here.present) + size(here.swapped))
-            learned[pid] = hot.learn(here.present) if pid in self._paged else hot
+            hot = self._hot.get(pid, HotSet(share=self._share, page=pages.PAGE))
+            hot = hot.seen(size(here.present) + size(here.swapped))
+            # Pages of files are not kept: the cache has them.
+            own = minus(here.present, here.of_files)
+            learned[pid] = hot.learn(own) if pid in self._paged or not hot.generations else hot
         self._hot = learned
         return found
 

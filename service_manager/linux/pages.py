@@ -1,7 +1,8 @@
 """Which pages of a process are in memory and which are in swap, and bringing back those it needs.
 
 See /proc/PID/pagemap in the kernel's admin-guide/mm/pagemap.rst: eight bytes for each page, bit 63 when it is
-in memory, bit 62 when it is in swap. Both are shown to whoever may read the process's memory map.
+in memory, bit 62 when it is in swap, bit 61 when it is a file's (or shared memory, which goes to swap). They
+are shown to whoever may read the process's memory map.
 """
 
 from __future__ import annotations
@@ -21,16 +22,34 @@ PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 ENTRY = 8
 """Bytes of one pagemap entry."""
 
-PRESENT, SWAPPED = 0x80, 0x40
-"""Bits 63 and 62, as they are in the highest byte of an entry."""
+PRESENT, SWAPPED, OF_FILE = 0x80, 0x40, 0x20
+"""Bits 63 to 61, as they are in the highest byte of an entry."""
 
-_FLAGS = {bit: bytes(1 if byte & bit else 0 for byte in range(256)) for bit in (PRESENT, SWAPPED)}
+_FLAGS = {
+    bits: bytes(1 if byte & bits == bits else 0 for byte in range(256))
+    for bits in (PRESENT, SWAPPED, PRESENT | OF_FILE)
+}
 _RUN = re.compile(rb"\x01+")
 
 CHUNK = 1 << 20
 """Bytes of pagemap read at once: 512 MB of addresses."""
 
-_HEAD = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+[ ]*(.*)$")
+_HEAD = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) \S+ \S+[ ]*(.*)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """One mapping of a process.
+
+    Attributes:
+        path: the file's, as the process sees it; empty for memory without one.
+        offset: where in the file it starts.
+    """
+
+    start: int
+    end: int
+    path: str = ""
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +59,14 @@ class Pages:
     Attributes:
         present: those in memory that can be paged out.
         swapped: those in swap, whether or not the swap cache still has them.
+        of_files: those of `present` that a file on disk holds as well.
+        files: the mappings they are in.
     """
 
     present: Ranges
     swapped: Ranges
+    of_files: Ranges = ()
+    files: tuple[Mapping, ...] = ()
 
 
 def find(pid: int) -> Pages:
@@ -53,16 +76,22 @@ def find(pid: int) -> Pages:
     """
     present: list[Range] = []
     swapped: list[Range] = []
+    of_files: list[Range] = []
+    files: list[Mapping] = []
     try:
         with (procfs.PROC / str(pid) / "pagemap").open("rb", buffering=0) as pagemap:
-            for start, end in _mapped(pid):
-                for at, data in _entries(pagemap.fileno(), start, end):
+            for mapping in _mapped(pid):
+                if mapping.path:
+                    files.append(mapping)
+                for at, data in _entries(pagemap.fileno(), mapping.start, mapping.end):
                     top = data[ENTRY - 1 :: ENTRY] if sys.byteorder == "little" else data[::ENTRY]
                     present += _runs(top, at, PRESENT)
                     swapped += _runs(top, at, SWAPPED)
+                    if mapping.path:
+                        of_files += _runs(top, at, PRESENT | OF_FILE)
     except OSError:
         return Pages((), ())
-    return Pages(union(present), union(swapped))
+    return Pages(union(present), union(swapped), union(of_files), tuple(files))
 
 
 def touch(pid: int, ranges: Ranges) -> None:
@@ -83,19 +112,21 @@ def touch(pid: int, ranges: Ranges) -> None:
         os.close(memory)
 
 
-def _mapped(pid: int) -> Iterator[Range]:
+def _mapped(pid: int) -> Iterator[Mapping]:
     """The mappings of which something is in memory or in swap; huge reservations without any are many."""
-    bounds: Range | None = None
+    mapping: Mapping | None = None
     used = False
     for line in procfs.read(pid, "smaps").splitlines():
         if head := _HEAD.match(line):
             name = head[4]
-            bounds = None if name.startswith(b"[v") else (int(head[1], 16), int(head[2], 16))
+            path = os.fsdecode(name) if name.startswith(b"/") and not name.endswith(b" (deleted)") else ""
+            bounds = int(head[1], 16), int(head[2], 16)
+            mapping = None if name.startswith(b"[v") else Mapping(*bounds, path, int(head[3], 16))
             used = False
         elif line.startswith((b"Rss:", b"Swap:")):
             used = used or line.split()[1] != b"0"
-        elif line.startswith(b"VmFlags:") and bounds and used and b" lo" not in line:
-            yield bounds
+        elif line.startswith(b"VmFlags:") and mapping and used and b" lo" not in line:
+            yield mapping
 
 
 def _entries(pagemap: int, start: int, end: int) -> Iterator[tuple[int, bytes]]:
@@ -109,7 +140,7 @@ def _entries(pagemap: int, start: int, end: int) -> Iterator[tuple[int, bytes]]:
         at += len(data) // ENTRY * PAGE
 
 
-def _runs(top: bytes, base: int, bit: int) -> Iterator[Range]:
-    """The ranges of pages whose highest byte has this bit."""
-    for run in _RUN.finditer(top.translate(_FLAGS[bit])):
+def _runs(top: bytes, base: int, bits: int) -> Iterator[Range]:
+    """The ranges of pages whose highest byte has all of these bits."""
+    for run in _RUN.finditer(top.translate(_FLAGS[bits])):
         yield base + run.start() * PAGE, base + run.end() * PAGE

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import os
+import sys
+from pathlib import Path
+
 import anyio
 import pytest
 
@@ -18,6 +24,16 @@ pytestmark = pytest.mark.anyio
 MB = 1024 * 1024
 PROMPT_S = 0.15
 """What a wake may take on a busy machine; the second pass alone, which it must not wait for, takes 0.3 s."""
+
+
+READER = """
+import mmap, sys
+with open(sys.argv[1], "rb") as file:
+    mapped = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
+sum(mapped[::mmap.PAGESIZE])
+print("mapped", flush=True)
+sys.stdin.read()
+"""
 
 
 def cached() -> int:
@@ -57,20 +73,41 @@ async def test_pages_a_wake_needed_stay_in_memory_at_the_next_sleep(
 ) -> None:
     async with start() as counter:
         sleeper = ProcessSleeper(counter.pid, disk_swap)
-        assert not sleeper.learned
 
-        async def faults_of_a_wake() -> int:
-            await sleeper.sleep(Tier.PAGED_HOT)
+        async def faults_of_a_wake(tier: Tier) -> int:
+            await sleeper.sleep(tier)
             before = major_faults(counter.pid)
             await sleeper.wake()
             await counter.ask("add")
             return major_faults(counter.pid) - before
 
-        first = await faults_of_a_wake()
-        later = [await faults_of_a_wake() for _ in range(3)]
-        assert sleeper.learned
-        assert first > 50
-        assert min(later) < first / 4
+        nothing_kept = await faults_of_a_wake(Tier.PAGED_FULL)
+        later = [await faults_of_a_wake(Tier.PAGED_HOT) for _ in range(3)]
+        assert nothing_kept > 50
+        assert min(later) < nothing_kept / 4
+
+
+async def test_a_file_that_a_sleeper_maps_is_not_its_memory_and_is_still_cached(
+    tmp_path: Path, disk_swap: Capabilities
+) -> None:
+    file = tmp_path / "data"
+    file.write_bytes(os.urandom(8 * MB))
+    # What the disk does not have yet can't leave memory.
+    os.sync()
+    async with await anyio.open_process(
+        [sys.executable, "-c", READER, file], start_new_session=True
+    ) as reader:
+        try:
+            assert reader.stdout is not None
+            assert await reader.stdout.receive() == b"mapped\n"
+            sleeper = ProcessSleeper(reader.pid, disk_swap)
+            awake = await sleeper.memory()
+            await sleeper.sleep(Tier.PAGED_FULL)
+            assert (await sleeper.memory()).pss < awake.pss - 7 * MB
+            assert share_in_memory(file) > 0.95
+            await sleeper.wake()
+        finally:
+            reader.kill()
 
 
 @pytest.mark.parametrize("patience_s", [0.0, 0.001, 0.01, 0.03, 0.2])
@@ -102,6 +139,17 @@ async def test_a_service_sleeps_deeper_without_waking(start: StartCounter, disk_
         assert counter.resident() < 0.3 * whole
         await sleeper.wake()
         assert await counter.answer() == "1"
+
+
+def share_in_memory(file: Path) -> float:
+    """The share of a file's pages that the kernel's cache holds; see mincore(2)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as mapped:
+        held = (ctypes.c_ubyte * (len(mapped) // mmap.PAGESIZE))()
+        start = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(mapped)))
+        assert libc.mincore(start, ctypes.c_size_t(len(mapped)), held) == 0, ctypes.get_errno()
+        del start
+        return sum(page & 1 for page in held) / len(held)
 
 
 def major_faults(pid: int) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service_manager.linux.hotset import GENERATIONS, HOT_SHARE, HotSet
+from service_manager.linux.hotset import GENERATIONS, HotSet
 from service_manager.linux.ranges import Ranges, minus, size, union
+
+SHARE = 0.35
 
 
 def learned(total: int, *presents: Ranges) -> HotSet:
-    hot = HotSet().seen(total)
+    hot = HotSet(share=SHARE).seen(total)
     for present in presents:
         hot = hot.learn(present)
     return hot
@@ -18,6 +20,10 @@ def learned(total: int, *presents: Ranges) -> HotSet:
 
 def test_what_came_back_is_kept() -> None:
     assert learned(1000, ((10, 20), (40, 50))).ranges == ((10, 20), (40, 50))
+
+
+def test_before_the_first_sleep_as_many_are_kept_as_there_is_room_for() -> None:
+    assert learned(100, ((0, 10), (20, 90))).ranges == ((0, 10), (20, 45))
 
 
 def test_what_was_kept_and_is_not_in_memory_any_more_is_forgotten() -> None:
@@ -45,19 +51,24 @@ def test_what_is_too_old_to_be_told_apart_goes_first() -> None:
 
 
 def test_the_room_is_a_share_of_the_most_the_process_ever_had() -> None:
-    hot = HotSet().seen(1000).seen(100).learn(((0, 900),))
-    assert size(hot.ranges) == int(1000 * HOT_SHARE)
+    hot = HotSet(share=SHARE).seen(1000).seen(100).learn(((0, 900),))
+    assert size(hot.ranges) == int(1000 * SHARE)
+
+
+def test_pages_stay_or_go_as_a_whole() -> None:
+    hot = HotSet(share=SHARE, page=8).seen(100).learn(((0, 16), (40, 80)))
+    assert hot.ranges == ((0, 16), (40, 56))
 
 
 @given(st.lists(st.lists(st.tuples(st.integers(0, 90), st.integers(1, 30)), max_size=4), max_size=12))
 def test_it_never_holds_too_much_nor_anything_twice_nor_what_is_not_there(
     cycles: list[list[tuple[int, int]]],
 ) -> None:
-    hot = HotSet().seen(120)
+    hot = HotSet(share=SHARE).seen(120)
     for cycle in cycles:
         present = union((start, start + length) for start, length in cycle)
         hot = hot.learn(present)
-        assert size(hot.ranges) <= 120 * HOT_SHARE
+        assert size(hot.ranges) <= 120 * SHARE
         assert size(hot.ranges) == sum(map(size, hot.generations))
         assert len(hot.generations) <= GENERATIONS
         assert not minus(hot.ranges, present)
