@@ -17,6 +17,10 @@ ASLEEP_S = 0.2
 """How long each sleep lasts; processor time is compared over it."""
 
 
+MOST_KEPT = 0.4
+"""The share of its memory that a sleeping service may hold."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """What was measured of one service.
@@ -53,6 +57,11 @@ class Row:
     def met(self) -> bool:
         """Whether its wakes meet the target."""
         return self.wake_p95_ms <= self.target_ms
+
+    @property
+    def reached(self) -> bool:
+        """Whether all that sleep promises was kept."""
+        return self.met and self.intact and self.kept <= MOST_KEPT and self.cpu_s == 0
 
 
 async def measure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -13,7 +14,7 @@ from service_manager.errors import SleepFailed
 from service_manager.linux import capabilities as machine
 from service_manager.linux import cgroup, filecache, madvise, pages, stopping
 from service_manager.linux.capabilities import Capabilities, SwapKind
-from service_manager.linux.hotset import HOT_SHARE_OF_DISK, HOT_SHARE_OF_ZRAM, HotSet
+from service_manager.linux.hotset import DISK_SHARE, ZRAM_SHARE, HotSet
 from service_manager.linux.members import members
 from service_manager.linux.pages import Pages
 from service_manager.linux.procfs import Stat
@@ -55,7 +56,7 @@ class ProcessSleeper:
         self._stopped: tuple[Stat, ...] = ()
         self._paged: frozenset[int] = frozenset()
         self._hot: dict[int, HotSet] = {}
-        self._share = HOT_SHARE_OF_ZRAM if capabilities.swap is SwapKind.ZRAM else HOT_SHARE_OF_DISK
+        self._share = ZRAM_SHARE if capabilities.swap is SwapKind.ZRAM else DISK_SHARE
         reclaims = group is not None and cgroup.can_reclaim(group)
         self.tiers: tuple[Tier, ...] = machine.tiers_possible(capabilities, reclaim=reclaims)
         self.missing: str = machine.missing(capabilities)
@@ -116,10 +117,11 @@ class ProcessSleeper:
             return
         known = await to_thread.run_sync(self._learn)
         self._paged = frozenset()
+        kept = {pid: self._hot[pid].ranges if hot else () for pid in known}
         moved: dict[int, Ranges] = {}
         for pid, found in known.items():
-            kept = self._hot[pid].ranges if hot else ()
-            moved[pid] = minus(found.present, kept)
+            await self._bring_back(pid, both(kept[pid], found.swapped))
+            moved[pid] = minus(found.present, kept[pid])
             await self._advise(pid, moved[pid])
             for batch in batches(found.of_files, BATCH, madvise.IOV_MAX):
                 await to_thread.run_sync(filecache.load, pid, found.files, batch)
@@ -127,19 +129,26 @@ class ProcessSleeper:
         self._paged = frozenset(known)
         if self._capabilities.needs_second_pass:
             await self._empty_cache(moved)
+        for pid, ranges in kept.items():
+            stays = await to_thread.run_sync(_beside, pid, ranges)
+            self._hot[pid] = replace(self._hot[pid], stays=stays)
 
     def _learn(self) -> dict[int, Pages]:
         """Where every page is now, and what has come back since the last paged sleep: what a wake needs."""
         found = {process.pid: pages.find(process.pid) for process in self._stopped}
         learned: dict[int, HotSet] = {}
         for pid, here in found.items():
-            hot = self._hot.get(pid, HotSet(share=self._share, page=pages.PAGE))
+            hot = self._hot.get(pid, HotSet(self._share, pages.PAGE))
             hot = hot.seen(size(here.present) + size(here.swapped))
             # Pages of files are not kept: the cache has them.
             own = minus(here.present, here.of_files)
-            learned[pid] = hot.learn(own) if pid in self._paged or not hot.generations else hot
+            learned[pid] = hot.learn(own, here.swapped) if pid in self._paged else hot
         self._hot = learned
         return found
+
+    async def _bring_back(self, pid: int, ranges: Ranges) -> None:
+        for batch in batches(ranges, BATCH, madvise.IOV_MAX):
+            await to_thread.run_sync(pages.touch, pid, batch)
 
     async def _advise(self, pid: int, ranges: Ranges) -> None:
         for batch in batches(ranges, BATCH, madvise.IOV_MAX):
@@ -171,3 +180,8 @@ class ProcessSleeper:
         left = await to_thread.run_sync(cgroup.charged, self._group)
         while left > 0 and await to_thread.run_sync(cgroup.reclaim, self._group, BATCH):
             left -= BATCH
+
+
+def _beside(pid: int, ranges: Ranges) -> int:
+    """What a process holds besides these pages of its own; what it shares counts in parts (PSS)."""
+    return max(0, memory_of([pid]).pss - size(both(pages.find(pid).present, ranges)))

@@ -197,8 +197,6 @@ class Sleeping:
 
     async def _calibrate(self, running: Running, session: ServiceSession) -> None:
         """Measure the tiers that were not yet: sleep in each and wake it with a harmless request."""
-        if self._spec.sleep is not None:
-            return
         self._calibrating = True
         try:
             for tier in unmeasured(
@@ -206,6 +204,7 @@ class Sleeping:
                 self._ladder.calibrations(),
                 priority=self._spec.priority,
                 swap=self._swap,
+                fixed=self._spec.sleep,
                 barred=self._ladder.barred(self._clock()),
             ):
                 if tier is Tier.RESPAWN:

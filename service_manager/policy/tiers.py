@@ -166,10 +166,16 @@ def unmeasured(
     *,
     priority: Priority,
     swap: SwapKind,
+    fixed: Tier | None = None,
     barred: Collection[Tier] = (),
 ) -> tuple[Tier, ...]:
-    """What is worth measuring, the usual tier first, then the deeper ones: none wakes faster than frozen."""
+    """What is worth measuring, the usual tier first, then the deeper ones: none wakes faster than frozen.
+
+    A tier that services.yml fixes is entered whatever is measured, and tried only to learn what a wake needs.
+    """
     known = {found.tier for found in calibrations}
+    if fixed is not None:
+        return (fixed,) if fixed is Tier.PAGED_HOT and fixed in tiers and fixed not in known else ()
     open_tiers = _open(tiers, priority, swap, barred)
     first = usual(open_tiers, priority, swap)
     ordered = sorted(open_tiers, key=lambda tier: (tier is not first, DEPTH[tier]))

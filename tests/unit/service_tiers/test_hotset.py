@@ -22,8 +22,23 @@ def test_what_came_back_is_kept() -> None:
     assert learned(1000, ((10, 20), (40, 50))).ranges == ((10, 20), (40, 50))
 
 
-def test_before_the_first_sleep_as_many_are_kept_as_there_is_room_for() -> None:
-    assert learned(100, ((0, 10), (20, 90))).ranges == ((0, 10), (20, 45))
+def test_at_first_what_is_left_of_the_room_is_filled_with_what_nobody_knows_and_it_goes_first() -> None:
+    hot = learned(100).learn(((0, 10),), ((20, 90),))
+    assert hot.ranges == ((0, 10), (20, 45))
+    assert hot.learn(((0, 10), (20, 45), (60, 70))).ranges == ((0, 10), (20, 35), (60, 70))
+    assert learned(100, ((0, 10),)).learn(((0, 10),), ((20, 90),)).ranges == ((0, 10),)
+
+
+def test_what_is_known_to_be_needed_never_leaves_for_what_is_not() -> None:
+    hot = learned(100).learn(((80, 90),), ((0, 80),))
+    for cycle in range(2 * GENERATIONS):
+        hot = hot.learn(union((*hot.ranges, (40 + cycle, 41 + cycle))))
+        assert not minus(((80, 90),), hot.ranges)
+
+
+def test_what_stays_anyway_takes_up_room() -> None:
+    assert HotSet(SHARE, stays=30).seen(100).learn(((0, 50),)).ranges == ((0, 5),)
+    assert HotSet(SHARE, stays=40).seen(100).learn(((0, 50),)).ranges == ()
 
 
 def test_what_was_kept_and_is_not_in_memory_any_more_is_forgotten() -> None:
@@ -67,8 +82,8 @@ def test_it_never_holds_too_much_nor_anything_twice_nor_what_is_not_there(
     hot = HotSet(share=SHARE).seen(120)
     for cycle in cycles:
         present = union((start, start + length) for start, length in cycle)
-        hot = hot.learn(present)
+        hot = hot.learn(present, minus(((0, 120),), present))
         assert size(hot.ranges) <= 120 * SHARE
-        assert size(hot.ranges) == sum(map(size, hot.generations))
+        assert size(hot.ranges) == sum(map(size, (*hot.generations, hot.spare)))
         assert len(hot.generations) <= GENERATIONS
-        assert not minus(hot.ranges, present)
+        assert not minus(union(span for kept in hot.generations for span in kept), present)
