@@ -139,7 +139,8 @@ class ProcessSleeper:
         learned: dict[int, HotSet] = {}
         for pid, here in found.items():
             hot = self._hot.get(pid, HotSet(self._share, pages.PAGE))
-            hot = hot.seen(size(here.present) + size(here.swapped))
+            held = memory_of([pid])
+            hot = hot.seen(held.pss + held.swap)
             # Pages of files are not kept: the cache has them.
             own = minus(here.present, here.of_files)
             learned[pid] = hot.learn(own, here.swapped) if pid in self._paged else hot

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from service_manager.linux.ranges import Ranges, both, first, minus, size, union
 
-DISK_SHARE = 0.3
+DISK_SHARE = 0.32
 """The most of a process that is in memory while the rest is on a disk; see docs/benchmarks.md."""
 
 ZRAM_SHARE = 0.2
@@ -25,8 +25,8 @@ class HotSet:
         page: bytes that stay or go together.
         generations: what came back after each sleep, the newest first; no page is in two of them.
         spare: pages of which nothing is known, kept because there was room.
-        total: bytes of all the process has, the most that was seen: pages of files that were paged out are
-            counted nowhere until they come back.
+        total: bytes of all the process has, what it shares in parts; the most that was seen: pages of files
+            that were paged out are counted nowhere until they come back.
         stays: bytes that stay whatever is done, such as its part of pages that others use as well.
     """
 

@@ -59,7 +59,9 @@ async def test_a_service_keeps_its_state_and_gives_its_memory_back_over_five_sle
             assert asleep.held < 0.4 * awake.held
             assert asleep.swap > 20 * MB
             assert asleep.compressed == 0
-            assert cached() - before < 10 * MB
+            # What was brought back is mapped, and counted as such, besides being in the swap cache.
+            mapped = counter.resident() if tier is Tier.PAGED_HOT else 0
+            assert cached() - before < 10 * MB + mapped
             ticks = counter.ticks()
             await anyio.sleep(0.05)
             assert counter.ticks() == ticks
@@ -99,7 +101,7 @@ async def test_a_file_that_a_sleeper_maps_is_not_its_memory_and_is_still_cached(
     ) as reader:
         try:
             assert reader.stdout is not None
-            assert await reader.stdout.receive() == b"mapped\n"
+            assert (await reader.stdout.receive()).startswith(b"mapped")
             sleeper = ProcessSleeper(reader.pid, disk_swap)
             awake = await sleeper.memory()
             await sleeper.sleep(Tier.PAGED_FULL)
