@@ -26,6 +26,9 @@ from service_manager.resources import MemoryUse
 BATCH = 2 * 1024 * 1024
 """Bytes paged out before a wake is looked for; 1 to 4 ms on zram and on a disk."""
 
+READ_BATCH = 128 * 1024
+"""Bytes read from a disk before a wake is looked for."""
+
 WRITTEN_S = 0.3
 """How long the disk is given to write what was paged out; pages still on their way can't be freed."""
 
@@ -123,7 +126,7 @@ class ProcessSleeper:
             await self._bring_back(pid, both(kept[pid], found.swapped))
             moved[pid] = minus(found.present, kept[pid])
             await self._advise(pid, moved[pid])
-            for batch in batches(found.of_files, BATCH, madvise.IOV_MAX):
+            for batch in batches(found.of_files, READ_BATCH, madvise.IOV_MAX):
                 await to_thread.run_sync(filecache.load, pid, found.files, batch)
         # Only a whole pass says that what is present at the next sleep has come back because it was needed.
         self._paged = frozenset(known)
@@ -148,7 +151,7 @@ class ProcessSleeper:
         return found
 
     async def _bring_back(self, pid: int, ranges: Ranges) -> None:
-        for batch in batches(ranges, BATCH, madvise.IOV_MAX):
+        for batch in batches(ranges, READ_BATCH, madvise.IOV_MAX):
             await to_thread.run_sync(pages.touch, pid, batch)
 
     async def _advise(self, pid: int, ranges: Ranges) -> None:

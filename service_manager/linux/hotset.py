@@ -9,7 +9,7 @@ from service_manager.linux.ranges import Ranges, both, first, minus, size, union
 DISK_SHARE = 0.32
 """The most of a process that is in memory while the rest is on a disk; see docs/benchmarks.md."""
 
-ZRAM_SHARE = 0.2
+ZRAM_SHARE = 0.15
 """The same while the rest is held compressed, at about a third of its size; that counts as well."""
 
 GENERATIONS = 8
@@ -62,7 +62,7 @@ class HotSet:
         aged = [fresh, *(both(old, present) for old in self.generations)]
         recent, older = aged[: GENERATIONS - 1], aged[GENERATIONS - 1 :]
         oldest = union(span for ranges in older for span in ranges)
-        spare = both(self.spare, present) if self.generations else minus(swapped, fresh)
+        spare = both(self.spare, present) if self.generations or self.spare else minus(swapped, fresh)
         room = max(0, int(self.total * self.share) - self.stays) // self.page * self.page
         kept: list[Ranges] = []
         for ranges in (*recent, oldest):
