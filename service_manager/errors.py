@@ -10,7 +10,7 @@ ServiceManagerError
 ├── ServiceCrashed        it died while a request was in flight
 ├── SleepFailed           it could not be put to sleep or woken in the way that was tried
 ├── PlatformError         a Docker engine or a cluster can't be reached, or refused something
-├── NoSwapFile            a swap file can't be made for a measurement
+├── NoSwap                swap can't be made for a measurement
 ├── LimitReached          a limit of the machine's services keeps it from starting; carries which
 └── DaemonError           the daemon can't be started or reached, or refused a request
 """
@@ -111,8 +111,8 @@ class PlatformError(ServiceManagerError):
         self.status = status
 
 
-class NoSwapFile(ServiceManagerError):
-    """A swap file can't be made for a measurement."""
+class NoSwap(ServiceManagerError):
+    """Swap can't be made for a measurement."""
 
 
 class DaemonError(ServiceManagerError):

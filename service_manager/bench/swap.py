@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from service_manager.errors import NoSwapFile
+from service_manager.errors import NoSwap
 from service_manager.policy.tiers import quantile
 
 PATHS = ":/usr/sbin:/sbin"
@@ -24,6 +24,8 @@ ZRAM = Path("/sys/class/zram-control")
 SAMPLE, PAGE, READS = 16 * 1024 * 1024, 4096, 200
 """Bytes of the file that shows how fast a disk is, bytes of a read, and how many of them."""
 
+PAUSE_S = 0.005
+
 
 @contextmanager
 def swap_file(path: Path, size: int) -> Generator[None]:
@@ -34,15 +36,19 @@ def swap_file(path: Path, size: int) -> Generator[None]:
         size: bytes.
 
     Raises:
-        NoSwapFile: it can't be made, with what the system said.
+        NoSwap: it can't be made, with what the system said.
     """
     try:
-        with path.open("xb") as file:
-            path.chmod(0o600)
-            os.posix_fallocate(file.fileno(), 0, size)
+        made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise NoSwapFile(f"{path} can't be made: {error}.", "Name another place.") from error
+        raise NoSwap(f"{path} can't be made: {error}.", "Name another place.") from error
     try:
+        try:
+            os.posix_fallocate(made, 0, size)
+        except OSError as error:
+            raise NoSwap(f"{path} can't be {size} bytes long: {error}.", "Make room for it.") from error
+        finally:
+            os.close(made)
         _run("mkswap", path)
         _run("swapon", path)
         try:
@@ -61,14 +67,12 @@ def zram_swap(size: int) -> Generator[None]:
         size: bytes it takes before they are compressed.
 
     Raises:
-        NoSwapFile: it can't be made, with what the system said.
+        NoSwap: it can't be made, with what the system said.
     """
     try:
         number = int((ZRAM / "hot_add").read_text())
     except OSError as error:
-        raise NoSwapFile(
-            f"No zram device can be made: {error}.", "Load its module: `modprobe zram`."
-        ) from error
+        raise NoSwap(f"No zram device can be made: {error}.", "Load its module: `modprobe zram`.") from error
     device = Path(f"/dev/zram{number}")
     try:
         Path(f"/sys/block/zram{number}/disksize").write_text(str(size))
@@ -92,7 +96,7 @@ class DiskSpeed:
 
 
 def disk_speed(directory: Path) -> DiskSpeed:
-    """Read pages of a file that no cache holds; takes about a second.
+    """Read pages of a file that no cache holds; takes one to two seconds.
 
     Raises:
         OSError: no file can be written there.
@@ -104,6 +108,8 @@ def disk_speed(directory: Path) -> DiskSpeed:
         os.fsync(file.fileno())
         chosen = random.Random(0)  # noqa: S311  # any pages
         for _ in range(READS):
+            # One now and then, as for a wake: a disk that is kept busy answers sooner.
+            time.sleep(PAUSE_S)
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             began = time.perf_counter()
             os.pread(file.fileno(), PAGE, chosen.randrange(SAMPLE // PAGE) * PAGE)
@@ -119,7 +125,7 @@ def _run(program: str, *arguments: str | Path) -> None:
         )
     except (OSError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", "") or str(error)
-        raise NoSwapFile(
+        raise NoSwap(
             f"`{program} {arguments[-1]}` failed: {said.strip()}.",
             "Only root may do this, and not every file system can hold a swap file.",
         ) from error
