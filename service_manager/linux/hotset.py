@@ -9,7 +9,7 @@ from service_manager.linux.ranges import Ranges, both, first, minus, size, union
 DISK_SHARE = 0.32
 """The most of a process that is in memory while the rest is on a disk; see docs/benchmarks.md."""
 
-ZRAM_SHARE = 0.15
+ZRAM_SHARE = 0.1
 """The same while the rest is held compressed, at about a third of its size; that counts as well."""
 
 GENERATIONS = 8
