@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 from subprocess import run
 
 import anyio
@@ -16,6 +15,7 @@ from service_manager.errors import SleepFailed
 from service_manager.linux import procfs
 from service_manager.linux.capabilities import SwapKind, probe
 from service_manager.model import Tier
+from service_manager.policy.tiers import quantile
 from tests.integration.docker.running import Containers, use
 
 pytestmark = pytest.mark.anyio
@@ -74,8 +74,7 @@ async def test_a_paused_container_does_nothing_and_wakes_as_it_was(containers: C
             assert ticks(running.pid) == before
             wakes.append(await answer_after_wake(running, client))
         assert await use(client, "note", "last") == "first last"
-    # The median: a machine that does other things besides is not what is tested here.
-    assert median(wakes) < TARGET_S
+    assert quantile(wakes, 0.95) < TARGET_S
 
 
 @pytest.mark.usefixtures("swap")
