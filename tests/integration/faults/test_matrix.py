@@ -209,7 +209,7 @@ async def test_a_hanging_line_holds_nobody_beyond_the_deadline(kind: str, far: F
 async def test_a_silent_line_is_a_timeout_at_the_gateways_own_limit(
     kind: str, recipe: Recipe, far: FarSide
 ) -> None:
-    await judge(cases(kind, recipe, own_limits=True), far, times_out)
+    await judge(cases(kind, recipe, own_limits=True), far, times_out, WAITING_AT_ONCE)
 
 
 @by_name(BREAKING)
