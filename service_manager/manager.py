@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 
 import anyio
+from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from service_manager.drivers.assembly import open_drivers
 from service_manager.drivers.protocol import Driver
 from service_manager.errors import ServiceUnavailable, UnknownService
 from service_manager.journal import Journal
+from service_manager.lifecycle.changes import Changes, changes_between
 from service_manager.lifecycle.gate import Gate
 from service_manager.lifecycle.governor import Governor
 from service_manager.lifecycle.keepsakes import Forgetful, Keepsakes
@@ -29,7 +30,7 @@ from service_manager.linux.capabilities import Capabilities, probe
 from service_manager.model import CommandResolver, Progress, ServiceSpec, State, Transition
 from service_manager.policy.habits import habits_from_json
 from service_manager.policy.rules import Level, ResourceRules
-from service_manager.resources import ResourceUse
+from service_manager.resources import Limits, ResourceUse
 from service_manager.status import Check, ServiceStatus
 
 RETIRE_S = 30.0
@@ -38,15 +39,6 @@ RETIRE_S = 30.0
 
 CHECK_S = 4.0
 """How long a service that is awake may take to answer that it is well."""
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What became of the services when services.yml was read again; names."""
-
-    added: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
 
 
 class ServiceManager:
@@ -95,11 +87,12 @@ class ServiceManager:
         self._habits = habits_from_json(self._keepsakes.habits())
         self._runners: dict[str, Runner] = {}
         self._successions: dict[str, anyio.Event] = {}
-        self._gate = Gate(lambda: self._runners.values(), self._rules, clock)
+        self._gate = Gate(lambda: self._runners.values(), self._current_rules, clock)
         self._governor = Governor(
-            lambda: tuple(self._runners.values()), self._gate, self._rules, self._habits, clock
+            lambda: tuple(self._runners.values()), self._gate, self._current_rules, self._habits, clock
         )
         self._shared: Surroundings | None = None
+        self._limit_all: Callable[[Limits], None] | None = None
         resolver.know(self._specs)
 
     @asynccontextmanager
@@ -108,10 +101,11 @@ class ServiceManager:
         async with AsyncExitStack() as stack:
             driver = self._driver
             if driver is None:
-                capacity = Meter().capacity()
-                system = self._rules.system.limits(capacity.memory, capacity.processors)
+                system = _system_limits(self._rules)
                 self._gate.memory = system.memory
-                driver = await stack.enter_async_context(open_drivers(self._environ, system, self._machine))
+                drivers = open_drivers(self._environ, system, self._machine)
+                opened = await stack.enter_async_context(drivers)
+                driver, self._limit_all = opened.driver, opened.limit_all
             tasks = await stack.enter_async_context(anyio.create_task_group())
             self._shared = Surroundings(
                 self._resolver,
@@ -120,7 +114,7 @@ class ServiceManager:
                 self._clock,
                 self._changed,
                 self._learnt,
-                self._rules,
+                self._current_rules,
                 self._level,
             )
             self._runners = {spec.name: self._runner_of(spec, self._shared) for spec in self._specs}
@@ -237,17 +231,22 @@ class ServiceManager:
         """
         await self._runner(name).sleep()
 
-    async def apply(self, specs: Sequence[ServiceSpec]) -> Changes:
-        """Take over changed specifications: only what changed is restarted, once its requests have ended."""
+    async def apply(self, specs: Sequence[ServiceSpec], rules: ResourceRules | None = None) -> Changes:
+        """Take over changed specifications: only what changed is restarted, once its requests have ended.
+
+        Args:
+            specs: all services.
+            rules: what they may use; None for what they might so far. A service is restarted when its own
+                limits or its wake target are others; all else holds at once.
+        """
+        rules = rules or self._rules
         wanted = {spec.name: spec for spec in specs if spec.enabled}
         known = {name: runner.spec for name, runner in self._runners.items()}
-        changes = Changes(
-            tuple(name for name in wanted if name not in known),
-            tuple(name for name in wanted if name in known and wanted[name] != known[name]),
-            tuple(name for name in known if name not in wanted),
-        )
+        changes = changes_between(known, wanted, self._rules, rules)
         shared = self._shared
         assert shared is not None
+        if changes.limits:
+            await self._take_over(rules)
         self._resolver.know(tuple(wanted.values()))
         async with anyio.create_task_group() as tasks:
             for name in (*changes.changed, *changes.removed):
@@ -258,6 +257,15 @@ class ServiceManager:
         self._specs = tuple(wanted.values())
         self._gate.notify()
         return changes
+
+    async def _take_over(self, rules: ResourceRules) -> None:
+        self._rules = rules
+        if self._limit_all is not None:
+            system = _system_limits(rules)
+            self._gate.memory = system.memory
+            await to_thread.run_sync(self._limit_all, system)
+        for runner in self._runners.values():
+            runner.reconsider()
 
     async def _replace(self, name: str, spec: ServiceSpec | None, shared: Surroundings) -> None:
         """Let the requests of a service end, and put another one in its place; None for nothing."""
@@ -345,6 +353,9 @@ class ServiceManager:
     def _level(self) -> Level:
         return self._governor.level
 
+    def _current_rules(self) -> ResourceRules:
+        return self._rules
+
     def _usable(self, name: str) -> Runner:
         runner = self._runner(name)
         if runner.unavailable:
@@ -356,3 +367,9 @@ class ServiceManager:
         if runner is None:
             raise UnknownService(name, get_close_matches(name, self._runners))
         return runner
+
+
+def _system_limits(rules: ResourceRules) -> Limits:
+    """What all services together may use on this machine."""
+    capacity = Meter().capacity()
+    return rules.system.limits(capacity.memory, capacity.processors)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import AsyncGenerator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
-import anyio.abc
 import structlog
 
+from service_manager.filewatch import on_change, on_hangup, state_of
 from tool_router.balance.assembly import first_spec, replica_spec, strategy_settings
 from tool_router.balance.balanced import BalancedGateway
 from tool_router.config import Settings
@@ -19,14 +18,8 @@ from tool_router.config_base import Section
 from tool_router.errors import ToolRouterError
 from tool_router.gateway.assembly import Heads
 
-LOOK_S = 2.0
-"""How often the file is looked at; there is no cheaper way that works on every file system."""
-
 LIVE = frozenset({"strategy", "shadow", "explore", "learning_rate", "threshold", "connections"})
 """Keys of `balance` that count at once; `connections` for targets that are added."""
-
-
-_FileState = tuple[int, int, int] | None
 
 
 class Reloader:
@@ -118,48 +111,9 @@ async def reloading(reloader: Reloader, file: Path | None) -> AsyncGenerator[Non
         file: router.yml; None watches none.
     """
     async with anyio.create_task_group() as tasks:
-        await tasks.start(_on_hangup, reloader)
+        await tasks.start(on_hangup, reloader.reload)
         if file is not None:
-            tasks.start_soon(_on_change, reloader, file, await _state(file))
+            files = (file,)
+            tasks.start_soon(on_change, lambda: files, await state_of(files), reloader.reload)
         yield
         tasks.cancel_scope.cancel()
-
-
-async def _on_hangup(
-    reloader: Reloader, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
-) -> None:
-    """Reload on each SIGHUP; started once one is heard."""
-    hangup = getattr(signal, "SIGHUP", None)
-    if hangup is None:
-        task_status.started()
-        return
-    with ExitStack() as stack:
-        try:
-            signals = stack.enter_context(anyio.open_signal_receiver(hangup))
-        except (RuntimeError, ValueError, NotImplementedError) as error:
-            # Signals reach the main thread only; a router in another one watches its file.
-            structlog.get_logger().debug("no_reload_on_signal", reason=str(error))
-            task_status.started()
-            return
-        task_status.started()
-        async for _ in signals:
-            await reloader.reload()
-
-
-async def _on_change(reloader: Reloader, file: Path, seen: _FileState) -> None:
-    """Reload whenever the file is no longer as it was seen."""
-    while True:
-        await anyio.sleep(LOOK_S)
-        now = await _state(file)
-        if now is not None and now != seen:
-            seen = now
-            await reloader.reload()
-
-
-async def _state(file: Path) -> _FileState:
-    """What changes when the file is written or replaced; None while it is not there."""
-    try:
-        status = await anyio.Path(file).stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size

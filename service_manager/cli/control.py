@@ -60,7 +60,7 @@ def sleep(names: Named, file: File = None, as_json: AsJson = False) -> None:
 
 
 def reload(file: File = None, as_json: AsJson = False) -> None:
-    """Have the daemon read services.yml again; only services that changed restart."""
+    """Have the daemon read services.yml and resource-limits.yml again; only what changed restarts."""
     path = services_file(file, os.environ)
     with told():
 
@@ -71,9 +71,12 @@ def reload(file: File = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"file": str(path), "daemon": changes is not None, "changes": changes or {}})
     elif changes is None:
-        typer.echo(f"{no_daemon(path)} The file is read when one starts.")
+        typer.echo(f"{no_daemon(path)} The files are read when one starts.")
     else:
-        lines = [f"{what}: {', '.join(names)}" for what, names in changes.items() if names]
+        lines = [
+            f"{what}: {', '.join(changes[what])}" for what in ("added", "changed", "removed") if changes[what]
+        ]
+        lines += ["resource-limits.yml: taken over"] if changes["limits"] else []
         typer.echo("\n".join(lines) or "Nothing changed.")
 
 

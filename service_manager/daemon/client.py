@@ -94,7 +94,7 @@ class DaemonClient:
         return await self._ask("GET", "/health")
 
     async def reload(self) -> dict[str, Any]:
-        """Have services.yml read again; what became of it: ``added``, ``changed``, ``removed``."""
+        """Have services.yml and resource-limits.yml read again; what became of it (see `Changes`)."""
         return await self._ask("POST", "/reload", within_s=None)
 
     async def shutdown(self) -> None:

@@ -25,7 +25,7 @@ from service_manager.errors import (
     SleepFailed,
     UnknownService,
 )
-from service_manager.manager import Changes
+from service_manager.lifecycle.changes import Changes
 from service_manager.status import ServiceStatus
 
 LOG_LINES = 100
@@ -58,7 +58,7 @@ class Control:
     Args:
         manager: what is controlled.
         identity: what `health` says besides: ``pid`` and ``instance``.
-        reload: reads services.yml again and gives what changed.
+        reload: reads the files again and gives what changed.
         end: begins to end the daemon; returns at once.
         usage: what the services and the machine use (see `monitor.snapshot`).
 
@@ -122,7 +122,7 @@ class Control:
                 "POST",
                 "/reload",
                 "reload",
-                "Read services.yml again; only what changed restarts.",
+                "Read services.yml and resource-limits.yml again; only what changed restarts.",
                 "Changes",
                 self._reloaded,
                 bad_file,
@@ -172,8 +172,7 @@ class Control:
         return Answer(await self._usage())
 
     async def _reloaded(self, asked: Asked) -> Answer:
-        changes = asdict(await self._reload())
-        return Answer({what: list(names) for what, names in changes.items()})
+        return Answer(asdict(await self._reload()))
 
     async def _ending(self, asked: Asked) -> Answer:
         self._end()

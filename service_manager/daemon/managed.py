@@ -8,8 +8,9 @@ from typing import Protocol
 
 from service_manager.endpoint.services import Services
 from service_manager.journal import Journal
-from service_manager.manager import Changes
+from service_manager.lifecycle.changes import Changes
 from service_manager.model import ServiceSpec
+from service_manager.policy.rules import ResourceRules
 from service_manager.resources import ResourceUse
 from service_manager.status import Check, ServiceStatus
 
@@ -57,6 +58,6 @@ class Managed(Services, Protocol):
         """What those use that have processes, without waking one."""
         ...
 
-    async def apply(self, specs: Sequence[ServiceSpec]) -> Changes:
-        """Take over changed specifications; only what changed is restarted."""
+    async def apply(self, specs: Sequence[ServiceSpec], rules: ResourceRules | None = None) -> Changes:
+        """Take over changed specifications and limits; only what changed is restarted."""
         ...

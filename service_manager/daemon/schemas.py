@@ -136,11 +136,10 @@ def components() -> dict[str, Schema]:
             },
             "What the monitor knows; `at` is the Unix time of its last regular reading.",
         ),
-        "Changes": {
-            "type": "object",
-            "description": "The services whose specification changed, by what became of them.",
-            "additionalProperties": _WORDS,
-        },
+        "Changes": _object(
+            {"added": _WORDS, "changed": _WORDS, "removed": _WORDS, "limits": {"type": "boolean"}},
+            "What became of the services, and whether resource-limits.yml says something else.",
+        ),
         "Health": _object(
             {"status": {"const": "ok"}, "pid": _COUNT, "instance": _TEXT},
             "The daemon lives, and which it is.",

@@ -31,21 +31,19 @@ from service_manager.daemon.lock import AlreadyRuns, held
 from service_manager.daemon.managed import Managed
 from service_manager.daemon.place import Place, place_of
 from service_manager.daemon.view import Json
-from service_manager.daemon.watch import on_change, on_hangup, state_of
 from service_manager.endpoint.endpoints import Endpoints
 from service_manager.errors import ServiceManagerError
-from service_manager.manager import Changes
+from service_manager.filewatch import on_change, on_hangup, state_of
+from service_manager.lifecycle.changes import Changes
 from service_manager.monitor.assembly import monitor_of
 from service_manager.paths import limits_file
+from service_manager.policy.rules import ResourceRules
 
 GRACE_S = 5.0
 """How long requests under way may take once the daemon is told to end."""
 
 KEEP_ALIVE_S = 75
 """How long a connection without a request stays open; opening one costs a client more than keeping it."""
-
-LOG_BYTES = 5_000_000
-"""The log of a daemon that was started on demand begins anew when it is longer."""
 
 ENDINGS = (signal.SIGTERM, signal.SIGINT)
 
@@ -84,8 +82,6 @@ async def serve(options: Options, environ: Mapping[str, str], manager_of: Manage
         manager = manager_of(options.services_file, environ)
         listening = options.listening or Listening(place.socket)
         with bound(listening) as listener:
-            if options.ready_fd is not None:
-                _shorten_log()
             daemon = _Daemon(options, environ, manager, place)
             await daemon.run(listener, listening, tell)
 
@@ -98,6 +94,7 @@ class _Daemon:
         self._place = place
         self._activity = Activity()
         self._endpoints = Endpoints(manager)
+        self._monitor = monitor_of(manager, options.services_file, environ, self._limits().monitor)
         self._end = anyio.Event()
         self._reloading = anyio.Lock()
         self._log = structlog.get_logger()
@@ -112,12 +109,7 @@ class _Daemon:
             secrets.token_hex(8),
         )
         identity = {"pid": address.pid, "instance": address.instance}
-        monitor = monitor_of(
-            self._manager,
-            self._options.services_file,
-            self._environ,
-            load_limits(limits_file(None, self._environ), self._environ).monitor,
-        )
+        monitor = self._monitor
 
         async def usage() -> Json:
             return (await monitor.look()).plain()
@@ -129,7 +121,7 @@ class _Daemon:
             async with self._endpoints.open(), anyio.create_task_group() as serving:
                 serving.start_soon(partial(server.serve, sockets=[listener.socket]))
                 tasks.start_soon(monitor.run)
-                self._watch(tasks, await state_of(self._options.services_file))
+                self._watch(tasks, await state_of(self._files()))
                 control.ready = True
                 write_address(self._place, address)
                 self._announce(listener)
@@ -147,7 +139,7 @@ class _Daemon:
     def _watch(self, tasks: anyio.abc.TaskGroup, seen: Any) -> None:
         tasks.start_soon(self._on_signal)
         tasks.start_soon(on_hangup, self._try_reload)
-        tasks.start_soon(on_change, self._options.services_file, seen, self._try_reload)
+        tasks.start_soon(on_change, self._files, seen, self._try_reload)
         if self._options.idle_exit_s is not None:
             tasks.start_soon(self._on_idle, self._options.idle_exit_s)
 
@@ -166,16 +158,24 @@ class _Daemon:
         return any(status.leases for status in self._manager.status())
 
     async def _reload(self) -> Changes:
-        """Take services.yml over as it is now; raises a ConfigError, and then nothing changes."""
+        """Take the files over as they are now; raises a ConfigError, and then nothing changes."""
         async with self._reloading:
-            specs = load_services(self._options.services_file, self._environ)
+            specs, limits = load_services(self._options.services_file, self._environ), self._limits()
             before = {status.name: self._manager.known(status.name) for status in self._manager.status()}
-            changes = await self._manager.apply(specs)
+            changes = await self._manager.apply(specs, limits)
+            if changes.limits:
+                self._monitor.adjust(limits.monitor)
             self._endpoints.close_gone([spec.name for spec in specs if spec.enabled])
             for name in changes.changed:
                 self._endpoints.renew(name, before[name])
         self._log.info("services_reloaded")
         return changes
+
+    def _limits(self) -> ResourceRules:
+        return load_limits(limits_file(None, self._environ), self._environ)
+
+    def _files(self) -> tuple[Path, ...]:
+        return self._options.services_file, limits_file(None, self._environ)
 
     async def _try_reload(self) -> None:
         try:
@@ -224,13 +224,6 @@ def _server(app: DaemonApp) -> _Server:
 def _forget(place: Place, address: Address) -> None:
     with suppress(OSError):
         place.address.unlink(missing_ok=True)
-
-
-def _shorten_log() -> None:
-    """Begin the log anew where it has grown; who started this daemon made it stderr."""
-    with suppress(OSError):
-        if os.fstat(sys.stderr.fileno()).st_size > LOG_BYTES:
-            os.ftruncate(sys.stderr.fileno(), 0)
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import anyio
 from anyio import to_thread
@@ -21,10 +22,24 @@ from service_manager.linux.capabilities import Capabilities
 from service_manager.resources import Limits
 
 
+@dataclass(frozen=True, slots=True)
+class Drivers:
+    """What one manager runs services with.
+
+    Attributes:
+        driver: runs services of every kind.
+        limit_all: replaces the limits of all services together, for those that run too; belongs on a worker
+            thread.
+    """
+
+    driver: Driver
+    limit_all: Callable[[Limits], None]
+
+
 @asynccontextmanager
 async def open_drivers(
     environ: Mapping[str, str], system: Limits, machine: Capabilities
-) -> AsyncGenerator[Driver]:
+) -> AsyncGenerator[Drivers]:
     """Run services of every kind while the block is held.
 
     Args:
@@ -39,7 +54,8 @@ async def open_drivers(
             process = ProcessDriver(environ, guardian, enforcer=enforcer, zygotes=zygotes, machine=machine)
             docker = DockerDriver(environ, guardian, machine)
             kubernetes = KubernetesDriver(environ, guardian)
-            yield ChoosingDriver(process, docker, kubernetes, RemoteDriver())
+            driver = ChoosingDriver(process, docker, kubernetes, RemoteDriver())
+            yield Drivers(driver, enforcer.change_system)
     finally:
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(enforcer.close)

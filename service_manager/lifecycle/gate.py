@@ -20,7 +20,7 @@ class Gate:
 
     Args:
         runners: all services, by name.
-        rules: the limits.
+        rules: the limits as they are now.
         clock: monotonic seconds.
 
     Attributes:
@@ -30,7 +30,10 @@ class Gate:
     """
 
     def __init__(
-        self, runners: Callable[[], Iterable[Runner]], rules: ResourceRules, clock: Callable[[], float]
+        self,
+        runners: Callable[[], Iterable[Runner]],
+        rules: Callable[[], ResourceRules],
+        clock: Callable[[], float],
     ) -> None:
         self._runners = runners
         self._rules = rules
@@ -53,7 +56,7 @@ class Gate:
 
     def spare(self, level: Level) -> int:
         """How many services may be woken ahead of a request that may never come."""
-        return spare(self.candidates(), self._waiting, level, self._rules, self._room(frozenset()))
+        return spare(self.candidates(), self._waiting, level, self._rules(), self._room(frozenset()))
 
     async def admit(self, spec: ServiceSpec) -> None:
         """Return when a service may start or wake; idle ones are put to sleep for it.
@@ -68,7 +71,7 @@ class Gate:
             while True:
                 changed = self._changed
                 others = [waiting for waiting in self._waiting if waiting is not asking]
-                decide = partial(admit, asking, self.candidates(), others, self._clock(), self._rules)
+                decide = partial(admit, asking, self.candidates(), others, self._clock(), self._rules())
                 match decide(self._room(unable)):
                     case MakeRoom(name):
                         unable |= await self._put_to_sleep(name)

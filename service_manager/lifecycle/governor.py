@@ -30,7 +30,7 @@ class Governor:
     Args:
         runners: all services.
         gate: where starts wait for room.
-        rules: the limits.
+        rules: the limits as they are now.
         habits: when services are used.
         clock: monotonic seconds.
         now: the local time.
@@ -43,7 +43,7 @@ class Governor:
         self,
         runners: Callable[[], Iterable[Runner]],
         gate: Gate,
-        rules: ResourceRules,
+        rules: Callable[[], ResourceRules],
         habits: Habits,
         clock: Callable[[], float],
         now: Callable[[], datetime] = datetime.now,
@@ -79,14 +79,14 @@ class Governor:
             if self._clock() >= ahead_at:
                 ahead_at = self._clock() + AHEAD_INTERVAL_S
                 self._wake_ahead()
-            await anyio.sleep(self._rules.pressure.interval_s)
+            await anyio.sleep(self._rules().pressure.interval_s)
 
     async def look(self) -> None:
         """Read the machine and the services once, and act on it."""
         readings = await self._meter.read()
         before, self._pressure = (
             self._pressure,
-            self._pressure.after(readings, self._clock(), self._rules.pressure),
+            self._pressure.after(readings, self._clock(), self._rules().pressure),
         )
         if self._pressure.level is not before.level:
             self._log.info("pressure_changed", level=self.level.word, reason=self._pressure.reason)
@@ -105,12 +105,12 @@ class Governor:
     async def _relieve(self, uses: Mapping[str, ResourceUse]) -> None:
         now = self._clock()
         candidates = self._gate.candidates()
-        wanted = relief(self.level, self._pressure.readings, candidates, now, self._rules)
+        wanted = relief(self.level, self._pressure.readings, candidates, now, self._rules())
         self._gate.refused = wanted.refuse
         asleep = wanted.sleep
         if self._gate.memory is not None:
             held = {name: use.memory.held for name, use in uses.items()}
-            asleep = (*asleep, *to_fit(self._gate.memory, held, candidates, now, self._rules))
+            asleep = (*asleep, *to_fit(self._gate.memory, held, candidates, now, self._rules()))
         runners = {runner.spec.name: runner for runner in self._runners()}
         for name in wanted.stop:
             self._log.warning("service_stopped_for_memory", service=name, reason=self._pressure.reason)
@@ -143,7 +143,7 @@ class Governor:
             return name in runners and runners[name].state is State.SLEEPING
 
         try:
-            due = self._habits.due(now, self._rules.predictive_wake, asleep, self._asked_at)
+            due = self._habits.due(now, self._rules().predictive_wake, asleep, self._asked_at)
         finally:
             self._asked_at = now
         for name in due[: self._gate.spare(self.level)]:

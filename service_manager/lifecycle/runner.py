@@ -353,7 +353,7 @@ class Runner:
             return self._shared.clock()
         if self._sleeping.choose(running).tier is Tier.WARM:
             return None
-        due = sleep_at(self.spec, usage, self._shared.level(), self._shared.rules)
+        due = sleep_at(self.spec, usage, self._shared.level(), self._shared.rules())
         return None if due is None else max(due, self._life.restless_until)
 
     def _move(self, state: State) -> None:

@@ -24,7 +24,7 @@ class Surroundings:
         clock: monotonic seconds.
         observe: told of every change of a state, at once; it must not wait.
         learnt: told of what became known of a service, at once.
-        rules: what services may use, and when they make room.
+        rules: what services may use, and when they make room, as it is now.
         level: how hard-pressed the machine is now.
     """
 
@@ -34,5 +34,5 @@ class Surroundings:
     clock: Callable[[], float]
     observe: Callable[[Transition], None]
     learnt: Callable[[ServiceSpec, Known], None]
-    rules: ResourceRules
+    rules: Callable[[], ResourceRules]
     level: Callable[[], Level]

@@ -56,11 +56,14 @@ class History:
         path: its file; None keeps everything in memory.
         kept_s: how long a sample is kept, in seconds.
         kept_rows: how many are kept.
+
+    Attributes:
+        kept_s: as given; it may be changed at any time.
     """
 
     def __init__(self, path: Path | None, *, kept_s: float = KEPT_S, kept_rows: int = KEPT_ROWS) -> None:
         self._path = path
-        self._kept_s = kept_s
+        self.kept_s = kept_s
         self._kept_rows = kept_rows if path else min(kept_rows, MEMORY_ROWS)
         self._connection: sqlite3.Connection | None = None
         self._pending: deque[Sample] = deque(maxlen=min(kept_rows, PENDING_ROWS))
@@ -100,7 +103,7 @@ class History:
         connection.execute("BEGIN IMMEDIATE")
         try:
             table.add(connection, self._pending)
-            table.prune(connection, now - self._kept_s, self._kept_rows)
+            table.prune(connection, now - self.kept_s, self._kept_rows)
             connection.execute("COMMIT")
         except sqlite3.Error:
             # SQLite may have rolled back already (disk full); the first error is the one to report.

@@ -11,7 +11,8 @@ import structlog
 
 from service_manager.errors import ServiceManagerError
 from service_manager.model import State
-from service_manager.monitor.anomaly import Metric, Rule, rules
+from service_manager.monitor.anomaly import Metric, Rule
+from service_manager.monitor.anomaly import rules as metric_rules
 from service_manager.monitor.baseline import weight_of
 from service_manager.monitor.history import History
 from service_manager.monitor.machine import MachineUse, load, processors, read_machine
@@ -19,6 +20,7 @@ from service_manager.monitor.rates import Meter, Reading
 from service_manager.monitor.sample import Sample
 from service_manager.monitor.snapshot import ServiceUse, Snapshot
 from service_manager.monitor.tracker import Anomaly, Tracker, watched
+from service_manager.policy.rules import MonitorRules
 from service_manager.resources import ResourceUse
 from service_manager.status import ServiceStatus
 
@@ -71,7 +73,7 @@ class Monitor:
         self._wall = wall
         self._machine = machine
         self._on_anomaly = on_anomaly
-        self._tracker = Tracker(metrics or rules(), weight_of(interval_s), self._began, self._ended)
+        self._tracker = Tracker(metrics or metric_rules(), weight_of(interval_s), self._began, self._ended)
         self._meter = Meter(processors())
         self._looks = Meter(processors())
         self._machine_before: MachineUse | None = None
@@ -81,6 +83,7 @@ class Monitor:
         self._looked_at: float | None = None
         self._look = self._snapshot
         self._reading = anyio.Lock()
+        self._adjusted = anyio.Event()
         self._failing = False
         self._log = structlog.get_logger()
 
@@ -89,10 +92,19 @@ class Monitor:
         try:
             while True:
                 await self.read()
-                await anyio.sleep(self._interval_s)
+                with anyio.move_on_after(self._interval_s):
+                    await self._adjusted.wait()
         finally:
             with anyio.CancelScope(shield=True):
                 await self._history.aclose()
+
+    def adjust(self, rules: MonitorRules) -> None:
+        """Measure by other rules from now on; what was learned and kept stays."""
+        self._interval_s = rules.interval_s
+        self._tracker.adjust(metric_rules(sigmas=rules.anomaly_factor), weight_of(rules.interval_s))
+        self._history.kept_s = rules.history_s
+        adjusted, self._adjusted = self._adjusted, anyio.Event()
+        adjusted.set()
 
     async def read(self) -> Snapshot:
         """Take one reading: learn from it, keep it, and return what is known now."""

@@ -58,6 +58,11 @@ class Tracker:
         self._watches: dict[tuple[str, Metric], Watch] = {}
         self._anomalies: dict[tuple[str, Metric], Anomaly] = {}
 
+    def adjust(self, rules: Mapping[Metric, Rule], weight: float) -> None:
+        """Judge by other rules from now on; what was learned is kept."""
+        self._rules = rules
+        self._weight = weight
+
     def baselines(self, service: str) -> Mapping[Metric, Baseline]:
         """What is usual for a service, by metric; those of which nothing is known are left out."""
         return MappingProxyType(dict(self._baselines.get(service, NO_BASELINES)))

@@ -19,6 +19,7 @@ from service_manager.daemon.address import Address
 from service_manager.daemon.client import DaemonClient
 from service_manager.errors import DaemonError, ServiceCrashed, ServiceManagerError
 from service_manager.model import ServiceSpec, State
+from service_manager.policy.rules import ResourceRules
 from tool_router.catalog.model import Tool
 from tool_router.gateway import daemon_wire
 from tool_router.gateway.daemon_wire import Json, events, message_of
@@ -108,8 +109,8 @@ class DaemonServices:
             self._looked |= dict.fromkeys(due, now)
             self._tasks.start_soon(self._wake, due)
 
-    async def apply(self, specs: Sequence[ServiceSpec]) -> None:
-        """Have the daemon read services.yml; it does so by itself, but later. Raises what it raises."""
+    async def apply(self, specs: Sequence[ServiceSpec], rules: ResourceRules) -> None:
+        """Have the daemon read the files; it does so by itself, but later. Raises what it raises."""
         assert self._control is not None
         await self._control.reload()
 

@@ -14,10 +14,10 @@ from mcp import MCPError
 from mcp.types import INVALID_PARAMS, METHOD_NOT_FOUND, CallToolResult
 
 from service_manager.assembly import manager_of
+from service_manager.config.limits import load_limits
 from service_manager.config.lock import Lock, load_lock
 from service_manager.config.needs import unavailable_reason
 from service_manager.config.services import load_services
-from service_manager.daemon.watch import on_change, state_of
 from service_manager.errors import (
     InstallError,
     LockError,
@@ -26,8 +26,10 @@ from service_manager.errors import (
     ServiceUnavailable,
     UnknownService,
 )
+from service_manager.filewatch import on_change, state_of
 from service_manager.model import ServiceSpec
-from service_manager.paths import services_file
+from service_manager.paths import limits_file, lock_file, services_file
+from service_manager.policy.rules import ResourceRules
 from tool_router.catalog.model import Tool
 from tool_router.errors import GatewayError, GatewayRejected, ToolUnavailable, UpstreamFailed
 from tool_router.gateway.embedded_tools import live_tool, locked_tool, same_but_for_words
@@ -50,8 +52,9 @@ class EmbeddedGateway:
         specs: its services.
         lock: their locked tools; a service without an entry is started once to list its tools.
         services: runs them; opened with the gateway.
-        environ: where needs are looked for.
-        file: the services.yml, whose changes are taken over; None for none.
+        environ: where needs and resource-limits.yml are looked for.
+        file: the services.yml, whose changes are taken over, as those of the files beside it; None for none.
+        rules: what resource-limits.yml says.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class EmbeddedGateway:
         services: Services,
         environ: Mapping[str, str],
         file: Path | None = None,
+        rules: ResourceRules | None = None,
     ) -> None:
         self.key = key
         self.services = services
@@ -69,6 +73,7 @@ class EmbeddedGateway:
         self._lock = lock
         self._environ = environ
         self._file = file
+        self._rules = rules or ResourceRules()
         self._live: dict[str, tuple[Tool, ...]] = {}
         self._verified: set[str] = set()
         self._tasks: anyio.abc.TaskGroup | None = None
@@ -80,7 +85,7 @@ class EmbeddedGateway:
 
     @asynccontextmanager
     async def watching(self, changed: Callable[[], Awaitable[object]]) -> AsyncGenerator[None]:
-        """Take changes of services.yml over until the block is left.
+        """Take changes of services.yml and resource-limits.yml over until the block is left.
 
         Args:
             changed: awaited after each, to list the tools anew.
@@ -94,14 +99,14 @@ class EmbeddedGateway:
                 await changed()
 
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(on_change, self._file, await state_of(self._file), take_over)
+            tasks.start_soon(on_change, self._files, await state_of(self._files()), take_over)
             try:
                 yield
             finally:
                 tasks.cancel_scope.cancel()
 
     async def reload(self) -> bool:
-        """Read services.yml and its lock anew and take over what changed; False when that was nothing.
+        """Read the files anew and take over what changed; False when tools can't be others by that.
 
         A file that is wrong changes nothing, and the log says where.
         """
@@ -109,23 +114,31 @@ class EmbeddedGateway:
         try:
             specs = tuple(spec for spec in load_services(self._file, self._environ) if spec.enabled)
             lock = load_lock(self._file)
+            rules = load_limits(limits_file(None, self._environ), self._environ)
         except ServiceManagerError as error:
             self._log.warning("services_not_reloaded", reason=str(error))
             return False
-        if (specs, lock) == (self._specs, self._lock):
+        if (specs, lock, rules) == (self._specs, self._lock, self._rules):
             return False
+        tools_may_differ = (specs, lock) != (self._specs, self._lock)
         for spec in self._specs:
             if spec not in specs:
                 self._live.pop(spec.name, None)
                 self._verified.discard(spec.name)
-        self._specs, self._lock = specs, lock
+        self._specs, self._lock, self._rules = specs, lock, rules
         try:
-            await self.services.apply(specs)
+            await self.services.apply(specs, rules)
         except ServiceManagerError as error:
-            # The daemon reads the file by itself as well.
+            # The daemon reads the files by itself as well.
             self._log.warning("services_not_applied", reason=str(error))
         self._log.info("services_reloaded", services=len(specs))
-        return True
+        return tools_may_differ
+
+    def _files(self) -> tuple[Path, ...]:
+        assert self._file is not None
+        lock = lock_file(self._file)
+        limits = limits_file(None, self._environ)
+        return (self._file, limits, lock) if lock.is_file() else (self._file, limits)
 
     async def list_tools(self) -> Sequence[Tool]:
         """Every tool of every service; nothing is installed, and only unlocked services are started."""
@@ -240,13 +253,13 @@ def build_embedded(
         LockError: the lock file can't be understood.
     """
     path = services_file(file, environ)
-    specs = load_services(path, environ)
+    specs, rules = load_services(path, environ), load_limits(limits_file(None, environ), environ)
     services: Services = LocalServices(manager_of(path, environ))
     if daemon != "off":
         from tool_router.gateway.shared_services import SharedServices
 
         services = SharedServices(path, environ, services, start=daemon == "shared")
-    return EmbeddedGateway(f"embedded:{path}", specs, load_lock(path), services, environ, path)
+    return EmbeddedGateway(f"embedded:{path}", specs, load_lock(path), services, environ, path, rules)
 
 
 def _gateway_error(error: ServiceManagerError) -> GatewayError:

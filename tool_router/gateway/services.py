@@ -11,6 +11,7 @@ from mcp.types import Tool as WireTool
 
 from service_manager.manager import ServiceManager
 from service_manager.model import ServiceSpec
+from service_manager.policy.rules import ResourceRules
 from tool_router.catalog.model import Tool
 from tool_router.gateway.protocol import Progress
 
@@ -44,8 +45,8 @@ class Services(Protocol):
         """Wake services that sleep, because calls of them are likely; returns at once."""
         ...
 
-    async def apply(self, specs: Sequence[ServiceSpec]) -> None:
-        """Take over changed specifications; only what changed is restarted."""
+    async def apply(self, specs: Sequence[ServiceSpec], rules: ResourceRules) -> None:
+        """Take over changed specifications and limits; only what changed is restarted."""
         ...
 
 
@@ -77,6 +78,6 @@ class LocalServices:
         """See `Services.expect`."""
         self.manager.expect(names)
 
-    async def apply(self, specs: Sequence[ServiceSpec]) -> None:
+    async def apply(self, specs: Sequence[ServiceSpec], rules: ResourceRules) -> None:
         """See `Services.apply`."""
-        await self.manager.apply(specs)
+        await self.manager.apply(specs, rules)

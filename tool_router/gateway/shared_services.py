@@ -17,6 +17,7 @@ from mcp.types import Tool as WireTool
 from service_manager.daemon.client import ensure_daemon, find_daemon
 from service_manager.errors import DaemonError, ServiceManagerError
 from service_manager.model import ServiceSpec
+from service_manager.policy.rules import ResourceRules
 from tool_router.catalog.model import Tool
 from tool_router.gateway.daemon_services import DaemonServices
 from tool_router.gateway.protocol import Progress
@@ -53,7 +54,7 @@ class SharedServices:
         self._used: _Host | None = None
         self._choice: anyio.Event | None = None
         self._error: ServiceManagerError | None = None
-        self._specs: Sequence[ServiceSpec] | None = None
+        self._wanted: tuple[Sequence[ServiceSpec], ResourceRules] | None = None
         self._tasks: anyio.abc.TaskGroup | None = None
         self._log = structlog.get_logger()
 
@@ -92,11 +93,11 @@ class SharedServices:
         elif self._tasks is not None:
             self._tasks.start_soon(self._expect, names)
 
-    async def apply(self, specs: Sequence[ServiceSpec]) -> None:
+    async def apply(self, specs: Sequence[ServiceSpec], rules: ResourceRules) -> None:
         """See `Services.apply`."""
-        self._specs = specs
+        self._wanted = specs, rules
         if self._used is not None:
-            await self._used.services.apply(specs)
+            await self._used.services.apply(specs, rules)
 
     async def _instead(self, used: _Host, error: DaemonError) -> Services:
         """What takes the place of a daemon that is gone."""
@@ -167,7 +168,7 @@ class SharedServices:
     ) -> None:
         """Hold services open until others take their place, or everything ends."""
         async with host.services.open():
-            if self._specs is not None and host.services is self._local:
-                await self._local.apply(self._specs)
+            if self._wanted is not None and host.services is self._local:
+                await self._local.apply(*self._wanted)
             task_status.started()
             await host.replaced.wait()

@@ -13,8 +13,8 @@ import anyio
 import pytest
 from structlog.testing import capture_logs
 
+from service_manager import filewatch
 from tests.support.gateway_server import TOKEN, ContextForge, contextforge
-from tool_router import reload
 from tool_router.balance.assembly import build_balanced
 from tool_router.balance.balanced import BalancedGateway
 from tool_router.config import Settings
@@ -92,7 +92,7 @@ async def test_a_wrong_file_changes_nothing_and_is_said(tmp_path: Path) -> None:
 
 
 async def test_a_changed_file_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reload, "LOOK_S", 0.02)
+    monkeypatch.setattr(filewatch, "LOOK_S", 0.02)
     file = tmp_path / "router.yml"
     async with contextforge() as one:
         write(file, one)

@@ -21,7 +21,7 @@ from service_manager.daemon.control import Control
 from service_manager.daemon.guard import Guard
 from service_manager.daemon.view import Json
 from service_manager.endpoint.endpoints import Endpoints
-from service_manager.manager import Changes
+from service_manager.lifecycle.changes import Changes
 from service_manager.model import State
 from service_manager.monitor.snapshot import ServiceUse, Snapshot
 from tests.integration.daemon.standin import Service, Standin

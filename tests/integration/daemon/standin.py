@@ -19,11 +19,12 @@ from pydantic import BaseModel
 
 from service_manager.errors import ServiceCrashed, ServiceUnavailable, SleepFailed, UnknownService
 from service_manager.journal import Journal
+from service_manager.lifecycle.changes import Changes
 from service_manager.lifecycle.known import LISTINGS, Known, Notification
 from service_manager.lifecycle.replay import SessionState
 from service_manager.lifecycle.session import RawRequest, RawResult
-from service_manager.manager import Changes
 from service_manager.model import Priority, Progress, ServiceSpec, State
+from service_manager.policy.rules import ResourceRules
 from service_manager.resources import MemoryUse, ResourceUse
 from service_manager.status import Check, ServiceStatus
 
@@ -169,8 +170,8 @@ class Standin:
         running = (name for name, service in self.services.items() if service.session is not None)
         return {name: ResourceUse(1.5, MemoryUse(1000, 10, 5), sent=7) for name in running}
 
-    async def apply(self, specs: Sequence[ServiceSpec]) -> Changes:
-        """Add and remove; what is added can't run."""
+    async def apply(self, specs: Sequence[ServiceSpec], rules: ResourceRules | None = None) -> Changes:
+        """Add and remove; what is added can't run, and nothing is limited."""
         names = {spec.name for spec in specs}
         removed = tuple(name for name in self.services if name not in names)
         added = tuple(name for name in names if name not in self.services)

@@ -24,7 +24,7 @@ ENDPOINT = "mcp endpoint"
 KINDS = [RPC, MCP, ENDPOINT]
 
 LIMIT_S = 1.0
-"""The gateways' own limits, in the cases that are about them: far above what a busy machine needs to connect."""
+"""The gateways' own limits, in the cases about them: far above what a busy machine needs to connect."""
 
 LATE_S = 0.3
 """How long after its deadline a caller may be held."""

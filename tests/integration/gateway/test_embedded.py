@@ -16,9 +16,9 @@ import pytest
 from mcp.types import TextContent
 from structlog.testing import capture_logs
 
+from service_manager import filewatch
 from service_manager.config.lock import Lock
 from service_manager.config.pins import lock_pin
-from service_manager.daemon import watch
 from service_manager.manager import ServiceManager
 from service_manager.model import Command, LockedService, LockedTool, PackageSource, Progress, ServiceSpec
 from tests.integration.daemon.served import RAW
@@ -127,7 +127,7 @@ async def watched(
 
 @pytest.fixture
 def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(watch, "LOOK_S", 0.02)
+    monkeypatch.setattr(filewatch, "LOOK_S", 0.02)
     file = tmp_path / "services.yml"
     file.write_text(f"services:\n{entry('one')}{entry('two')}")
     return file
@@ -162,6 +162,25 @@ async def test_a_changed_services_file_is_taken_over_and_only_what_changed_resta
         assert counts[1] == 11
         with pytest.raises(ToolUnavailable, match="no service named 'one'"):
             await pid_of(gateway, "one")
+
+
+async def test_changed_limits_are_taken_over_and_no_tools_are_listed_for_it(
+    services: Path, tmp_path: Path
+) -> None:
+    limits = tmp_path / "limits.yml"
+    limits.write_text("priorities:\n  normal:\n    limits: {memory: 1GB}\n")
+    environ = {
+        "PATH": os.environ["PATH"],
+        "TOOL_ROUTER_HOME": str(tmp_path / "home"),
+        "TOOL_ROUTER_LIMITS": str(limits),
+    }
+    async with watched(services, environ) as (gateway, counts):
+        one = await pid_of(gateway, "one")
+        limits.write_text("priorities:\n  normal:\n    limits: {memory: 300MB}\n")
+        with anyio.fail_after(20):
+            while await pid_of(gateway, "one") == one:
+                pass
+        assert counts == []
 
 
 async def test_a_services_file_that_became_wrong_changes_nothing_and_its_line_is_logged(

@@ -22,7 +22,7 @@ from service_manager.daemon.place import place_of
 from service_manager.endpoint.endpoints import Endpoints
 from service_manager.errors import ServiceManagerError, UnknownService
 from service_manager.journal import Journal
-from service_manager.manager import Changes
+from service_manager.lifecycle.changes import Changes
 from service_manager.model import State
 from service_manager.resources import ResourceUse
 from service_manager.status import ServiceStatus
@@ -113,7 +113,7 @@ async def _serving(home: Home, manager: Scripted, usage: Any) -> AsyncGenerator[
     place.make()
 
     async def reload() -> Changes:
-        return Changes(added=("new",), removed=("old", "older"))
+        return Changes(added=("new",), removed=("old", "older"), limits=True)
 
     def end() -> None:
         manager.ended = True

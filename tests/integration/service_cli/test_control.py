@@ -70,11 +70,15 @@ def test_reloading_says_what_changed(home: Home, run: Run) -> None:
     with home.daemon(Scripted(TIME)):
         told, machine = run("reload"), run("reload", "--json")
 
-    assert (told.exit_code, told.stdout) == (0, "added: new\nremoved: old, older\n")
+    assert (told.exit_code, told.stdout) == (
+        0,
+        "added: new\nremoved: old, older\nresource-limits.yml: taken over\n",
+    )
     assert json.loads(machine.stdout)["changes"] == {
         "added": ["new"],
         "changed": [],
         "removed": ["old", "older"],
+        "limits": True,
     }
 
 

@@ -290,6 +290,33 @@ async def test_services_are_read_at_every_interval_until_it_is_cancelled() -> No
     assert at == [0, 45, 90, 135]
 
 
+@pytest.mark.parametrize(
+    "anyio_backend", [("trio", {"clock": MockClock(autojump_threshold=0)})], ids=["trio"]
+)
+async def test_another_interval_holds_at_once_and_what_was_learned_stays() -> None:
+    machine, history, at = Machine(), History(None), list[float]()
+    machine.put("time", State.RUNNING, 0.0)
+    began = anyio.current_time()
+
+    def read(monotonic: float) -> MachineUse:
+        at.append(monotonic - began)
+        return machine.read(monotonic)
+
+    monitor = Monitor(machine, history, interval_s=45, clock=anyio.current_time, machine=read)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(monitor.run)
+        await anyio.sleep(100)
+        monitor.adjust(MonitorRules(interval_s=10, history_s=60))
+        await anyio.sleep(25)
+        tasks.cancel_scope.cancel()
+
+    assert at == [0, 45, 90, 100, 110, 120]
+    assert history.kept_s == 60
+    assert monitor.snapshot().plain()["interval_s"] == 10
+    # Neither its first reading nor the one at which it had not been awake before teaches anything.
+    assert monitor.snapshot().services[0].baselines[Metric.MEMORY].readings == 5
+
+
 async def test_a_look_shows_a_service_that_has_just_started() -> None:
     machine = Machine()
     machine.put("time", State.STOPPED, None)
