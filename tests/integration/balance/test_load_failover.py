@@ -92,13 +92,15 @@ async def test_a_lost_head_costs_only_the_calls_it_had_and_slows_no_other(
     tmp_path: Path, by: signal.Signals
 ) -> None:
     missed: list[str] = []
-    # What else runs on the machine only adds to the time: the best of three rounds counts.
+    # What else runs on the machine only takes time away: the best of three rounds counts.
     while len(missed) < 3:
         file = tmp_path / f"arrived-{len(missed)}"
         with head(file) as one, head(file) as two:
             observed = await lose_the_second(one, two, by)
         report = judge(observed, Counter(file.read_text(encoding="utf-8").split()))
-        assert report.under_way >= COURSE.held
+        if report.under_way < COURSE.held:
+            missed.append(f"only {report.under_way} calls could be begun in time")
+            continue
         assert report.out_after_s is not None
         assert report.lost > 0
         assert not report.failed_after

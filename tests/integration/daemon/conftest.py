@@ -15,6 +15,4 @@ def home(tmp_path: Path) -> Generator[Home]:
     home = Home(tmp_path)
     home.write("raw")
     yield home
-    for process in home.started:
-        process.kill()
-        process.communicate()
+    home.end()

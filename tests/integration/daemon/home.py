@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Generator, Sequence
@@ -10,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from service_manager.daemon.address import read_address
 from service_manager.daemon.place import Place, place_of
 from tests.integration.daemon.served import RAW
 
@@ -64,6 +67,16 @@ class Home:
         line = process.stderr.readline()
         assert line.startswith("service-manager serves "), line + process.stderr.read()
         return process
+
+    def end(self) -> None:
+        """Kill the daemons that are left, and remove their files; these may be outside of the directory."""
+        for process in self.started:
+            process.kill()
+            process.communicate()
+        left = read_address(self.place)
+        if left is not None and running(left.pid):
+            os.kill(left.pid, signal.SIGKILL)
+        shutil.rmtree(self.place.directory, ignore_errors=True)
 
 
 @contextmanager

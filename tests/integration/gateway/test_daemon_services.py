@@ -47,6 +47,7 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Generator[Home]:
     yield home
     process.terminate()
     process.communicate()
+    home.end()
 
 
 # What is relayed.
@@ -236,7 +237,7 @@ async def test_many_calls_that_find_the_daemon_gone_share_the_next_one(home: Hom
 
 
 async def test_where_no_daemon_can_be_started_the_router_runs_services_and_says_so_once(home: Home) -> None:
-    home.place.directory.mkdir(parents=True)
+    home.place.make()
     home.place.directory.chmod(0o755)
     async with gateway(home, "shared") as embedded:
         with capture_logs() as logs:

@@ -110,9 +110,7 @@ async def test_a_service_that_is_removed_while_it_starts_ends_with_its_callers_t
 def home(tmp_path: Path) -> Generator[Home]:
     home = Home(tmp_path, module=MODULE)
     yield home
-    for process in home.started:
-        process.kill()
-        process.communicate()
+    home.end()
 
 
 def write(home: Home, **services: Sequence[str]) -> None:

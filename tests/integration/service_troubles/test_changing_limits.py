@@ -95,9 +95,7 @@ def home(tmp_path: Path) -> Generator[Home]:
     home = Home(tmp_path, module=MODULE)
     home.file.write_text(json.dumps({"services": {"s": {"command": list(ARGV)}}}))
     yield home
-    for process in home.started:
-        process.kill()
-        process.communicate()
+    home.end()
 
 
 async def test_a_daemon_takes_limits_over_from_a_file_that_comes_later_and_wrong_ones_never(
