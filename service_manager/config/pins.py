@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from service_manager.config.mistake import Mistake
 from service_manager.model import PackageSource, Source
 
 _NPM_NAME = r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*"
@@ -25,18 +26,8 @@ _CLAUSE = r"(?:===|==|~=|!=|<=|>=|<|>)\s*[A-Za-z0-9.*+!_-]+"
 _PYPI_REQUIREMENT = re.compile(rf"{_PYPI_NAME}{_EXTRAS}\s*(?:{_CLAUSE}(?:\s*,\s*{_CLAUSE})*)?")
 
 
-class PinError(ValueError):
-    """Text that is not a pin.
-
-    Attributes:
-        what: what is wrong, without a final stop.
-        suggestion: what to write instead, one sentence.
-    """
-
-    def __init__(self, what: str, suggestion: str) -> None:
-        super().__init__(what, suggestion)
-        self.what = what
-        self.suggestion = suggestion
+class PinError(Mistake):
+    """Text that is not a pin."""
 
 
 def parse_npm(text: str) -> PackageSource:

@@ -10,24 +10,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from service_manager.config.mistake import Mistake
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 MAX_DEPTH = 20
 """Defaults inside defaults; deeper text is a mistake, and would exhaust the stack."""
 
 
-class MalformedSubstitution(ValueError):
-    """Text that starts a substitution and does not finish it.
-
-    Attributes:
-        what: what is wrong, without a final stop.
-        suggestion: what to write instead, one sentence.
-    """
-
-    def __init__(self, what: str, suggestion: str) -> None:
-        super().__init__(what, suggestion)
-        self.what = what
-        self.suggestion = suggestion
+class MalformedSubstitution(Mistake):
+    """Text that starts a substitution and does not finish it."""
 
 
 @dataclass(frozen=True, slots=True)
