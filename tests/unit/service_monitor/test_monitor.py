@@ -11,6 +11,7 @@ import anyio
 import pytest
 from jsonschema import Draft202012Validator
 from structlog.testing import capture_logs
+from trio.lowlevel import current_clock
 from trio.testing import MockClock
 
 from service_manager.model import Priority, State
@@ -290,30 +291,41 @@ async def test_services_are_read_at_every_interval_until_it_is_cancelled() -> No
     assert at == [0, 45, 90, 135]
 
 
-@pytest.mark.parametrize(
-    "anyio_backend", [("trio", {"clock": MockClock(autojump_threshold=0)})], ids=["trio"]
-)
+@pytest.mark.parametrize("anyio_backend", [("trio", {"clock": MockClock()})], ids=["trio"])
 async def test_another_interval_holds_at_once_and_what_was_learned_stays() -> None:
+    clock = current_clock()
+    assert isinstance(clock, MockClock)
     machine, history, at = Machine(), History(None), list[float]()
     machine.put("time", State.RUNNING, 0.0)
-    began = anyio.current_time()
 
     def read(monotonic: float) -> MachineUse:
         at.append(monotonic - began)
         return machine.read(monotonic)
 
     monitor = Monitor(machine, history, interval_s=45, clock=anyio.current_time, machine=read)
+    began = anyio.current_time()
+
+    async def passes(seconds: float) -> None:
+        """Seconds pass, and the reading that is then due, a part of which is done on a thread."""
+        clock.jump(seconds)
+        await anyio.wait_all_tasks_blocked()
+        await monitor.look(max_age_s=float("inf"))
+        await anyio.wait_all_tasks_blocked()
+
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(monitor.run)
-        await anyio.sleep(100)
+        for seconds in (0, 45, 45):
+            await passes(seconds)
+        clock.jump(10)
         monitor.adjust(MonitorRules(interval_s=10, history_s=60))
-        await anyio.sleep(25)
+        for seconds in (0, 10, 10):
+            await passes(seconds)
         tasks.cancel_scope.cancel()
 
     assert at == [0, 45, 90, 100, 110, 120]
     assert history.kept_s == 60
     assert monitor.snapshot().plain()["interval_s"] == 10
-    # Neither its first reading nor the one at which it had not been awake before teaches anything.
+    # The first reading teaches nothing: it is not known since when it is awake.
     assert monitor.snapshot().services[0].baselines[Metric.MEMORY].readings == 5
 
 
