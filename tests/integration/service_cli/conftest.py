@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from service_manager.cli import app
+from service_manager.daemon.place import place_of
 from tests.integration.service_cli.scripted import Home
 
 SERVICES = """\
@@ -23,11 +25,13 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
+def home(tmp_path: Path) -> Generator[Home]:
     file = tmp_path / "services.yml"
     file.write_text(SERVICES)
     environ = {"TOOL_ROUTER_HOME": str(tmp_path), "TOOL_ROUTER_SERVICES": str(file)}
-    return Home(tmp_path, file, environ)
+    yield Home(tmp_path, file, environ)
+    # Outside of the directory, where that is too deep for a socket.
+    shutil.rmtree(place_of(file, environ).directory, ignore_errors=True)
 
 
 @pytest.fixture

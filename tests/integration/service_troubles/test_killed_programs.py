@@ -102,5 +102,4 @@ async def test_no_service_outlives_its_daemon_awake_asleep_or_starting(
         await to_thread.run_sync(lambda: process.wait(LIMIT_S))
         await until(lambda: not children_with(marker))
     finally:
-        process.kill()
-        process.communicate()
+        home.end()

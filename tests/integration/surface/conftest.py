@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from mcp import StdioServerParameters
+
+from service_manager.daemon.place import place_of
 
 ROOT = Path(__file__).parents[3]
 STDIO_SERVICE = ROOT / "tests" / "support" / "stdio_service.py"
@@ -53,8 +56,10 @@ class RouterHome:
 
 
 @pytest.fixture
-def router_home(tmp_path: Path) -> RouterHome:
+def router_home(tmp_path: Path) -> Generator[RouterHome]:
     """A router whose only service is tests/support/stdio_service.py, printing noise on its stdout."""
     home = RouterHome(tmp_path)
     home.write_services(faulty=[sys.executable, str(STDIO_SERVICE), "--noise"])
-    return home
+    yield home
+    # A daemon's files are outside of the directory, where that is too deep for a socket.
+    shutil.rmtree(place_of(home.directory / "services.yml", home.environ).directory, ignore_errors=True)
