@@ -16,7 +16,7 @@ from service_manager.drivers.awake import AlwaysAwake
 from service_manager.drivers.guardian import Guardian
 from service_manager.drivers.http_endpoint import await_endpoint, endpoint_transport
 from service_manager.drivers.kubernetes_cluster import Cluster, connect
-from service_manager.drivers.kubernetes_limits import fields, owned, quantities
+from service_manager.drivers.kubernetes_limits import as_we_left_it, fields, left_over, owned, quantities
 from service_manager.drivers.kubernetes_readiness import ready, replicas, selector, why_not
 from service_manager.drivers.protocol import Sleeper
 from service_manager.errors import PlatformError, ServiceStartFailed
@@ -169,11 +169,8 @@ class DeploymentService:
         """
         until = anyio.current_time() + self._spec.start_timeout_s
         deployment = await self._read()
-        wanted = quantities(limits)
-        if wanted or owned(deployment):
-            body = fields(self._spec.name, deployment, limits)
-            await self._cluster.apply(self._source.namespace, self._source.deployment, body)
-            self.enforced = dict.fromkeys(wanted, "kubernetes")
+        if quantities(limits) or owned(deployment):
+            await self._limit(deployment, limits)
         # What starts it may have arrived even if its answer doesn't.
         self._scaled = True
         if not replicas(deployment):
@@ -213,6 +210,15 @@ class DeploymentService:
             await self._cluster.scale(self._source.namespace, self._source.deployment, 0)
         except PlatformError as error:
             self._log.warning("deployment_not_scaled_down", error=str(error))
+
+    async def _limit(self, deployment: Mapping[str, Any], limits: Limits) -> None:
+        """Set its limits, and remove those that we set before and do not want any more."""
+        where = self._source.namespace, self._source.deployment
+        body = fields(self._spec.name, deployment, limits)
+        after = await self._cluster.apply(*where, body, force=as_we_left_it(deployment, limits))
+        if stale := left_over(deployment, after, limits):
+            await self._cluster.patch(*where, stale)
+        self.enforced = dict.fromkeys(quantities(limits), "kubernetes")
 
     async def _seen(self) -> str:
         """Why it can't be used any more; empty while it can."""

@@ -75,15 +75,38 @@ class Cluster:
             )
         )
 
-    async def apply(self, namespace: str, name: str, body: Mapping[str, Any]) -> None:
+    async def apply(
+        self, namespace: str, name: str, body: Mapping[str, Any], *, force: bool
+    ) -> Mapping[str, Any]:
         """Set these fields of a deployment, and no longer those that were set before and are not in them.
+
+        Args:
+            namespace: of the deployment.
+            name: its name.
+            body: the fields.
+            force: whether to take fields from others who own them too.
+
+        Returns:
+            The deployment as it is then.
 
         Raises:
             PlatformError: a field has another owner (409), who is named; or a value is wrong.
         """
-        await self._ask(
+        return await self._ask(
             lambda options: self._applying.patch_namespaced_deployment(
-                name, namespace, dict(body), field_manager=MANAGER, force=False, **options
+                name, namespace, dict(body), field_manager=MANAGER, force=force, **options
+            )
+        )
+
+    async def patch(self, namespace: str, name: str, body: Mapping[str, Any]) -> None:
+        """Change these fields of a deployment, whoever owns them; null removes one.
+
+        Raises:
+            PlatformError: it may not be changed so.
+        """
+        await self._ask(
+            lambda options: self._apps.patch_namespaced_deployment(
+                name, namespace, dict(body), field_manager=MANAGER, **options
             )
         )
 
@@ -162,9 +185,9 @@ def _asked(question: Callable[[Mapping[str, Any]], Any]) -> Any:
 
 
 def _message(error: Any) -> str:
-    """What the server says, out of its `Status`; else the reason of the HTTP status."""
+    """What the server says, out of its `Status`, on one line; else the reason of the HTTP status."""
     try:
         said = json.loads(error.body or "{}").get("message")
     except (ValueError, AttributeError):
         said = None
-    return str(said or error.reason or "no reason given").rstrip(".")
+    return " ".join(str(said or error.reason or "no reason given").split()).rstrip(".")

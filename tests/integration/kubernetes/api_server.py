@@ -1,11 +1,13 @@
 """The part of a Kubernetes API server that scaling a deployment takes, and a controller behind it.
 
-A real one can't be had where the tests run. The shapes are those of the Kubernetes API reference (v1.33),
-written by hand and not recorded: `Deployment` and its `Scale` (apps/v1, autoscaling/v1), `PodList`,
-`EventList` and `Status` (v1), with the reasons, messages and details its errors have. The rules are those of
-its documentation: a patch of the type application/apply-patch+yaml needs a field manager, merges lists
-of containers by name, gives up what its manager set before and sets no more, and ends in 409 where another
-manager owns a field; `generation` counts changes of the spec, and the controller's status follows later.
+A real one takes minutes to build (scripts/test_kubernetes); test_real_cluster.py asks of it what
+test_deployments.py asks of this one. The shapes are those of the Kubernetes API reference (v1.33):
+`Deployment` and its `Scale` (apps/v1, autoscaling/v1), `PodList`, `EventList` and `Status` (v1), with the
+reasons, messages and details its errors have. The rules: a patch of the type application/apply-patch+yaml
+needs a field manager, merges lists of containers by name, and ends in 409 where another manager owns a
+field; whoever made the deployment without limits is said to own all that are set later, so that they stay
+when their manager gives them up; `generation` counts changes of the spec, and the controller's status
+follows later.
 """
 
 from __future__ import annotations
@@ -25,6 +27,11 @@ APPLY = "application/apply-patch+yaml"
 STRATEGIC = "application/strategic-merge-patch+json"
 TOKEN = "a-token"
 NAMESPACE, NAME = "tools", "weather"
+MAIN = "main"
+"""The name of the deployment's container."""
+
+MAKER = "kubectl-create"
+"""Who made the deployment."""
 
 REASONS = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 422: "Invalid"}
 
@@ -56,7 +63,8 @@ class ApiServer:
         pods: what `list pods` answers while it has replicas and none is ready.
         events: what `list events` answers.
         forbidden: verbs and resources that are refused, e.g. ("patch", "deployments/scale").
-        owned: fields other managers own, by path, and whose they are.
+        limits: those of the container.
+        owned: limits other managers own, by name, and whose they are.
         seen: the requests that changed something, as method, resource, content type, query and body.
         scales: what the deployment was scaled to, in order.
     """
@@ -65,6 +73,7 @@ class ApiServer:
     pods: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     forbidden: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    limits: dict[str, str] = field(default_factory=dict[str, str])
     owned: dict[str, str] = field(default_factory=dict[str, str])
     seen: list[tuple[str, str, str, dict[str, str], dict[str, Any]]] = field(
         default_factory=list[tuple[str, str, str, dict[str, str], dict[str, Any]]]
@@ -84,7 +93,7 @@ class ApiServer:
                 "selector": {"matchLabels": {"app": NAME}},
                 "template": {
                     "metadata": {"labels": {"app": NAME}},
-                    "spec": {"containers": [{"name": "main", "image": "weather:1", "resources": {}}]},
+                    "spec": {"containers": [{"name": MAIN, "image": "weather:1", "resources": {}}]},
                 },
             },
             "status": {"observedGeneration": 1},
@@ -97,7 +106,7 @@ class ApiServer:
         return Starlette(
             routes=[
                 Route(deployment, self._guarded("get", "deployments", self._read)),
-                Route(deployment, self._guarded("patch", "deployments", self._apply), methods=["PATCH"]),
+                Route(deployment, self._guarded("patch", "deployments", self._change), methods=["PATCH"]),
                 Route(
                     f"{deployment}/scale",
                     self._guarded("patch", "deployments/scale", self._scale),
@@ -127,11 +136,11 @@ class ApiServer:
     def deployment(self) -> dict[str, Any]:
         """The deployment as it would be read, with what was applied."""
         whole = deepcopy(self._base)
-        whole["metadata"]["labels"] |= self.applied.get("metadata", {}).get("labels", {})
-        for container in _containers(self.applied):
-            for own in _containers(whole):
-                if own["name"] == container["name"]:
-                    own["resources"] = container["resources"]
+        applied = self.applied.get("metadata", {})
+        whole["metadata"]["labels"] |= applied.get("labels", {})
+        whole["metadata"]["annotations"] = applied.get("annotations", {})
+        (container,) = _containers(whole)
+        container["resources"] = {"limits": dict(self.limits)} if self.limits else {}
         return whole
 
     def _guarded(
@@ -195,40 +204,52 @@ class ApiServer:
             "status": {"replicas": 0, "selector": f"app={NAME}"},
         }
 
-    async def _apply(self, request: Request) -> dict[str, Any]:
+    async def _change(self, request: Request) -> dict[str, Any]:
         body = await self._note(request, "deployments")
-        manager = request.query_params.get("fieldManager")
-        if self._type(request) != APPLY or not manager:
+        limits = {
+            name: value
+            for container in _containers(body)
+            for name, value in container["resources"]["limits"].items()
+        }
+        if self._type(request) == STRATEGIC:
+            self.limits = {name: value for name, value in (self.limits | limits).items() if value is not None}
+        elif self._type(request) != APPLY or not request.query_params.get("fieldManager"):
             raise Refusal(422, "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value")
-        conflicts = [path for path in self._paths(body) if path in self.owned]
-        if conflicts and request.query_params.get("force") != "true":
+        else:
+            if request.query_params.get("force", "").lower() != "true":
+                self._refuse_conflicts(limits)
+            self._validate(limits)
+            self.applied = body
+            self.limits |= limits
+        self._base["metadata"]["generation"] += 1
+        return self.deployment()
+
+    def _refuse_conflicts(self, limits: dict[str, str]) -> None:
+        """Refuse to change what others own: of whoever made the deployment, and of whoever has set it."""
+        changed = [name for name, value in limits.items() if self.limits.get(name, value) != value]
+        start = f'.spec.template.spec.containers[name="{MAIN}"].resources.limits'
+        owners = [(self.owned[name], "", name) for name in changed if name in self.owned]
+        owners += [(MAKER, " using apps/v1", name) for name in changed]
+        if owners:
+            told = "\n".join(f'conflicts with "{owner}"{by}:\n- {start}.{name}' for owner, by, name in owners)
             causes = [
                 {
                     "reason": "FieldManagerConflict",
-                    "message": f'conflict with "{self.owned[path]}" using apps/v1',
-                    "field": path,
+                    "message": f'conflict with "{owner}"{by}',
+                    "field": f"{start}.{name}",
                 }
-                for path in conflicts
+                for owner, by, name in owners
             ]
-            told = "\n".join(f"- {path}" for path in conflicts)
+            raise Refusal(409, f"Apply failed with {len(owners)} conflicts: {told}", causes=causes)
+
+    def _validate(self, limits: dict[str, str]) -> None:
+        if (cpu := limits.get("cpu", "1")) == "13m":
             raise Refusal(
-                409,
-                f'Apply failed with {len(conflicts)} conflict: conflict with "{self.owned[conflicts[0]]}" '
-                f"using apps/v1: {told.removeprefix('- ')}",
-                causes=causes,
+                422,
+                f'Deployment.apps "{NAME}" is invalid: '
+                "spec.template.spec.containers[0].resources.requests: "
+                f'Invalid value: "100m": must be less than or equal to cpu limit of {cpu}',
             )
-        for container in _containers(body):
-            cpu = container["resources"]["limits"].get("cpu", "1")
-            if cpu == "13m":
-                raise Refusal(
-                    422,
-                    f'Deployment.apps "{NAME}" is invalid: '
-                    "spec.template.spec.containers[0].resources.requests: "
-                    f'Invalid value: "100m": must be less than or equal to cpu limit of {cpu}',
-                )
-        self.applied = body
-        self._base["metadata"]["generation"] += 1
-        return self.deployment()
 
     async def _list_pods(self, request: Request) -> dict[str, Any]:
         items = self.pods if request.query_params.get("labelSelector") == f"app={NAME}" else []
@@ -249,15 +270,6 @@ class ApiServer:
 
     def _type(self, request: Request) -> str:
         return request.headers.get("content-type", "")
-
-    def _paths(self, body: dict[str, Any]) -> list[str]:
-        """The limits a body sets, as conflicts name them."""
-        start = ".spec.template.spec.containers"
-        return [
-            f'{start}[name="{container["name"]}"].resources.limits.{name}'
-            for container in _containers(body)
-            for name in container["resources"]["limits"]
-        ]
 
 
 def _containers(deployment: dict[str, Any]) -> list[dict[str, Any]]:

@@ -112,11 +112,16 @@ async def test_limits_are_applied_by_the_server_to_the_main_container(
             assert running.enforced == {"memory": "kubernetes", "cpu": "kubernetes"}
         deployment = here.server.deployment()
         (container,) = deployment["spec"]["template"]["spec"]["containers"]
-        assert container["resources"]["limits"] == {"memory": "268435456", "cpu": "500m"}
+        assert container["resources"]["limits"] == {"memory": "256Mi", "cpu": "500m"}
         assert deployment["metadata"]["labels"] == {"app": NAME, "tool-router/service": "weather"}
         _, _, content, query, _ = here.server.seen[0]
         assert content == APPLY
-        assert (query["fieldManager"], query["force"].lower()) == ("tool-router", "false")
+        assert query["fieldManager"] == "tool-router"
+
+        # What others are said to own by now as well is ours to change, as long as it is as we left it.
+        async with here.run(limits=Limits(memory=2**29)) as running:
+            assert running.enforced == {"memory": "kubernetes"}
+        assert here.server.limits == {"memory": "512Mi"}
 
         async with here.run() as running:
             # Limits that are not wanted any more are given up.
@@ -127,12 +132,26 @@ async def test_limits_are_applied_by_the_server_to_the_main_container(
 
 async def test_limits_someone_else_owns_are_not_taken_from_them(guardian: Guardian, tmp_path: Path) -> None:
     async with cluster(guardian, tmp_path) as here:
-        path = '.spec.template.spec.containers[name="main"].resources.limits.memory'
-        here.server.owned[path] = "helm"
-        with pytest.raises(ServiceStartFailed, match=r'conflict with "helm".*limits\.memory.*to its owner'):
+        here.server.limits, here.server.owned = {"memory": "100Mi"}, {"memory": "helm"}
+        with pytest.raises(ServiceStartFailed, match=r'conflicts with "helm".*limits\.memory.*to its owner'):
             async with here.run(limits=Limits(memory=2**28)):
                 pass
-        assert here.server.scales == []
+        assert (here.server.scales, here.server.limits) == ([], {"memory": "100Mi"})
+
+
+async def test_a_limit_of_ours_that_someone_else_has_changed_is_theirs(
+    guardian: Guardian, tmp_path: Path
+) -> None:
+    async with cluster(guardian, tmp_path) as here:
+        async with here.run(limits=Limits(memory=2**28)):
+            pass
+        here.server.limits, here.server.owned = {"memory": "100Mi"}, {"memory": "helm"}
+        with pytest.raises(ServiceStartFailed, match='conflicts with "helm"'):
+            async with here.run(limits=Limits(memory=2**28)):
+                pass
+        async with here.run():
+            pass
+        assert here.server.limits == {"memory": "100Mi"}
 
 
 async def test_limits_the_server_finds_invalid_are_told_with_its_words(

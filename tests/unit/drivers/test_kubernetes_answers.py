@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service_manager.drivers.kubernetes_limits import fields, owned, quantities
+from service_manager.drivers.kubernetes_limits import as_we_left_it, fields, left_over, owned, quantities
 from service_manager.drivers.kubernetes_readiness import ready, replicas, selector, why_not
 from service_manager.resources import Limits
 
@@ -137,6 +137,8 @@ def test_the_last_warnings_about_it_are_told_oldest_first() -> None:
     [
         (Limits(), {}),
         (Limits(memory=5, cpu=0.25), {"memory": "5", "cpu": "250m"}),
+        (Limits(memory=256 * 2**20, cpu=1.5), {"memory": "256Mi", "cpu": "1500m"}),
+        (Limits(memory=10**9, cpu=2), {"memory": "1G", "cpu": "2"}),
         (Limits(cpu=0.0001), {"cpu": "1m"}),
         (Limits(processes=3, open_files=4, file_size=5), {}),
     ],
@@ -161,7 +163,50 @@ def test_limits_are_those_of_the_main_container(annotations: object, expected: s
     found = fields("s", deployment({"template": template}), Limits(memory=5))
     (container,) = found["spec"]["template"]["spec"]["containers"]
     assert container == {"name": expected, "resources": {"limits": {"memory": "5"}}}
-    assert found["metadata"] == {"name": "d", "namespace": "n", "labels": {"tool-router/service": "s"}}
+    assert found["metadata"] == {
+        "name": "d",
+        "namespace": "n",
+        "labels": {"tool-router/service": "s"},
+        "annotations": {"tool-router/limits": '{"memory": "5"}'},
+    }
+
+
+def limited(note: str | None, **limits: str) -> dict[str, Any]:
+    """A deployment with these limits, and what we noted of those we set."""
+    container = {"name": "main", "resources": {"limits": limits} if limits else {}}
+    found = deployment({"template": {"spec": {"containers": [container]}}})
+    found["metadata"]["annotations"] = None if note is None else {"tool-router/limits": note}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("found", "ours"),
+    [
+        (limited(None), True),
+        (limited(None, cpu="1"), True),
+        (limited('{"memory": "1Gi"}', memory="1Gi"), True),
+        (limited('{"memory": "1Gi"}'), True),
+        (limited(None, memory="1Gi"), False),
+        (limited('{"memory": "1Gi"}', memory="2Gi"), False),
+        (limited('{"cpu": "1"}', cpu="2"), False),
+        (limited("nonsense", memory="1Gi"), False),
+        (limited("[1]", memory="1Gi"), False),
+    ],
+)
+def test_limits_are_ours_to_change_as_long_as_they_are_as_we_left_them(
+    found: dict[str, Any], ours: bool
+) -> None:
+    assert as_we_left_it(found, Limits(memory=5)) is ours
+
+
+def test_what_we_set_and_want_no_more_is_removed_where_it_is_as_we_left_it() -> None:
+    before = limited('{"cpu": "1", "memory": "1Gi"}', cpu="1", memory="1Gi")
+    after = limited('{"memory": "1Gi"}', cpu="1", memory="1Gi")
+    patch = left_over(before, after, Limits(memory=2**30))
+    (container,) = patch["spec"]["template"]["spec"]["containers"]
+    assert container == {"name": "main", "resources": {"limits": {"cpu": None}}}
+    assert left_over(before, limited(None, memory="1Gi"), Limits(memory=2**30)) == {}
+    assert left_over(before, limited(None, cpu="2"), Limits()) == {}
 
 
 def test_our_label_tells_whose_fields_they_are() -> None:
