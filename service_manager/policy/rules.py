@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
-from service_manager.model import Priority, ServiceSpec
+from service_manager.model import DeploymentSource, Priority, ServiceSpec
 from service_manager.resources import Limits
 
 GB = 1024**3
@@ -238,7 +238,13 @@ class ResourceRules:
     monitor: MonitorRules = field(default_factory=MonitorRules)
 
     def limits(self, spec: ServiceSpec) -> Limits:
-        """What a service may use: its own limits, over those of its priority."""
+        """What a service may use: its own limits, over those of its priority.
+
+        A deployment gets only its own: those in its manifest are somebody's choice, which a default does not
+        overrule, and what it requests may be more than the default.
+        """
+        if isinstance(spec.source, DeploymentSource):
+            return spec.limits
         return spec.limits.over(self.priorities[spec.priority].limits)
 
     def wake_target_s(self, spec: ServiceSpec) -> float:

@@ -19,9 +19,11 @@ from service_manager.drivers.guardian import Guardian
 from service_manager.drivers.kubernetes import DeploymentService, KubernetesDriver
 from service_manager.errors import ServiceStartFailed
 from service_manager.journal import Journal
+from service_manager.manager import ServiceManager
 from service_manager.model import Command, DeploymentSource, ServiceSpec
 from service_manager.resources import Limits
 from tests.integration.kubernetes.api_server import APPLY, NAME, NAMESPACE, TOKEN, ApiServer
+from tests.integration.service_troubles.trouble import AsWritten
 from tests.support.loopback import refusing_url, serve
 from tests.support.mcp_http_server import mcp_http_server
 
@@ -137,6 +139,19 @@ async def test_limits_someone_else_owns_are_not_taken_from_them(guardian: Guardi
             async with here.run(limits=Limits(memory=2**28)):
                 pass
         assert (here.server.scales, here.server.limits) == ([], {"memory": "100Mi"})
+
+
+async def test_a_deployment_with_limits_runs_by_them_and_not_by_those_of_its_priority(
+    guardian: Guardian, tmp_path: Path
+) -> None:
+    async with cluster(guardian, tmp_path) as here:
+        here.server.limits, here.server.owned = {"memory": "100Mi"}, {"memory": "helm"}
+        spec = ServiceSpec("weather", DeploymentSource(NAMESPACE, NAME), endpoint=here.endpoint)
+        manager = ServiceManager([spec], AsWritten(), here.environ)
+        async with manager.open():
+            await manager.ready("weather")
+            assert here.server.limits == {"memory": "100Mi"}
+            assert dict(manager.one("weather").enforced) == {}
 
 
 async def test_a_limit_of_ours_that_someone_else_has_changed_is_theirs(

@@ -31,14 +31,14 @@ LIMIT_S = 20.0
 
 
 class AsWritten:
-    """A resolver whose services are commands."""
+    """A resolver of services that have a command, or need none."""
 
     def know(self, specs: Sequence[ServiceSpec]) -> None:
         """It makes no difference here."""
 
     async def resolve(self, spec: ServiceSpec, progress: Progress) -> Command:
-        assert isinstance(spec.source, CommandSource)
-        return Command((*spec.source.argv, *spec.args), spec.env)
+        argv = spec.source.argv if isinstance(spec.source, CommandSource) else ()
+        return Command((*argv, *spec.args), spec.env)
 
 
 class Clock:

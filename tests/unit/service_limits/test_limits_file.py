@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from service_manager.config.limits import load_limits, parse_limits
 from service_manager.config.limits_entry import LimitsFile
 from service_manager.errors import ConfigError
-from service_manager.model import CommandSource, Priority, ServiceSpec
+from service_manager.model import CommandSource, DeploymentSource, Priority, ServiceSpec
 from service_manager.paths import limits_file, shipped_config_dir
 from service_manager.policy.rules import (
     Action,
@@ -145,6 +145,7 @@ def test_a_services_own_limits_and_target_go_before_those_of_its_priority() -> N
 
     assert rules.limits(plain) == rules.priorities[Priority.NORMAL].limits
     assert rules.limits(own) == replace(rules.limits(plain), memory=1, cpu=0.5)
+    assert rules.limits(replace(own, source=DeploymentSource("tools", "weather"))) == own.limits
     assert (rules.wake_target_s(plain), rules.wake_target_s(own)) == (0.2, 3.0)
 
 
