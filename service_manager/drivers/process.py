@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -197,6 +198,20 @@ async def _end(
     if not service.absent:
         with anyio.move_on_after(KILLED_S):
             await service.exited()
+    with anyio.move_on_after(KILLED_S):
+        await _forget(process.stdin)
+
+
+async def _forget(stdin: anyio.abc.ByteSendStream | None) -> None:
+    """Take note of how a closed pipe ended, which is no news any more.
+
+    Where it broke in the middle of a write, asyncio of Python 3.11 complains on stderr of an exception that
+    was never retrieved.
+    """
+    writer: object = getattr(stdin, "_stream", None)
+    if isinstance(writer, asyncio.StreamWriter):
+        with suppress(OSError):
+            await writer.wait_closed()
 
 
 def _strays(leader: int) -> tuple[Stat, ...]:
