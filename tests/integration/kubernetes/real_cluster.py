@@ -6,6 +6,7 @@ of server-side apply, of roles and of validation among it. The programs are buil
 
 from __future__ import annotations
 
+import random
 import shutil
 import socket
 import ssl
@@ -13,6 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -225,5 +227,8 @@ class Kubelet:
 
 
 def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+    """A port nobody has, below those the kernel gives to connections: etcd's own would take it meanwhile."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
