@@ -63,7 +63,7 @@ async def test_a_query_that_fails_falls_back_with_its_reason_and_within_its_time
             elapsed_s = time.perf_counter() - started
     assert found.scores is None
     assert said in found.reason
-    assert elapsed_s < 1
+    assert elapsed_s < 0.4
     assert [entry["event"] for entry in logs].count("relevance_fallback") == 1
 
 

@@ -163,7 +163,7 @@ async def test_calls_that_were_given_up_on_a_dead_line_hold_no_connection(place:
                 for _ in range(2 * MAX_CONNECTIONS):
                     tasks.start_soon(impatient)
             far.portal.call(proxy.heal)
-            with anyio.fail_after(5):
+            with anyio.fail_after(1):
                 await link.call(ECHO, {"text": "x"}, no_progress)
 
 

@@ -101,13 +101,8 @@ async def judge(
     verdict: Callable[[Case, Outcome], Iterable[str]],
     at_once: int = AT_ONCE,
 ) -> None:
-    """Play the cases, a few at once, and fail with everything that was wrong with any.
-
-    A caller that was held is looked at once more with nothing else beside: on a busy machine, letting go of
-    many at once takes its time.
-    """
+    """Play the cases, a few at once, and fail with everything that was wrong with any."""
     far.forget()
-    late: list[Case] = []
     wrong: list[str] = []
     tasks_before, descriptors_before = len(anyio.get_running_tasks()), descriptors()
     free = anyio.Semaphore(at_once)
@@ -115,8 +110,6 @@ async def judge(
     async def one(case: Case, proxy: ToxicProxy) -> None:
         async with free:
             outcome = await play(case, far, proxy)
-        if held_s(case, outcome) > LATE_S:
-            late.append(case)
         wrong.extend(
             f"{case}: {complaint}" for complaint in (*always(case, outcome), *verdict(case, outcome))
         )
@@ -125,10 +118,6 @@ async def judge(
         async with anyio.create_task_group() as tasks:
             for case in cases:
                 tasks.start_soon(one, case, proxies.enter_context(far.proxy()))
-        for case in late:
-            outcome = await play(case, far, proxies.enter_context(far.proxy()))
-            if (held := held_s(case, outcome)) > LATE_S:
-                wrong.append(f"{case}: the caller was held {held:.2f} s after its deadline")
     # Closed sockets of the far side are noticed by its own loop: nothing else tells of them.
     for _ in range(LOOKS):
         if descriptors() <= descriptors_before:
@@ -141,16 +130,11 @@ async def judge(
     assert not wrong, "\n".join(wrong)
 
 
-def held_s(case: Case, outcome: Outcome) -> float:
-    """How long a caller with a deadline was held after it, at the most."""
-    return max(outcome.late_s, default=0.0) if case.deadline_s is not None else 0.0
-
-
 def always(case: Case, outcome: Outcome) -> Iterator[str]:
     """What must hold whatever the fault."""
     if outcome.after is not None:
         yield f"the next call met {outcome.after!r}"
-    for result, arrived in zip(outcome.results, outcome.arrived, strict=True):
+    for result, arrived, late_s in zip(outcome.results, outcome.arrived, outcome.late_s, strict=True):
         if isinstance(result, GatewayError):
             if not result.reached_tool and arrived:
                 yield f"{result!r} says that a call which arrived did not"
@@ -158,6 +142,8 @@ def always(case: Case, outcome: Outcome) -> Iterator[str]:
                 yield f"{result!r} does not say what to do"
         if arrived > 1:
             yield f"a call arrived {arrived} times"
+        if case.deadline_s is not None and late_s > LATE_S:
+            yield f"the caller was held {late_s:.2f} s after its deadline"
 
 
 def answers(case: Case, outcome: Outcome) -> Iterator[str]:

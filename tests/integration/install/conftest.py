@@ -81,17 +81,6 @@ class Machine:
             return []
         return sorted(path.name for path in self.packages.iterdir() if path.name not in (".locks", ".logs"))
 
-    def at_work(self) -> bool:
-        """Whether any process works in the packages directory."""
-        return any(self._within(process) for process in Path("/proc").glob("[0-9]*"))
-
-    def _within(self, process: Path) -> bool:
-        try:
-            named = os.fsencode(self.packages) in (process / "cmdline").read_bytes()
-            return named or (process / "cwd").readlink().is_relative_to(self.packages)
-        except OSError:
-            return False
-
 
 @pytest.fixture
 def machine(registry: Registry, tmp_path: Path) -> Machine:

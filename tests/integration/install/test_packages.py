@@ -180,10 +180,6 @@ async def test_what_a_killed_router_left_is_removed(machine: Machine) -> None:
     await process.wait()
     assert len(machine.left_behind()) == 1
     machine.registry.deliver.set()
-    # What it had started goes on by itself for a while.
-    with anyio.fail_after(30):
-        while machine.at_work():  # noqa: ASYNC110  # another process sets no event of ours
-            await anyio.sleep(0.05)
 
     command = await machine.resolver().resolve(NPM, Messages())
 

@@ -36,9 +36,9 @@ def test_an_empty_task_leaves_everything_missing(task: str) -> None:
 )  # fmt: skip
 def test_a_megabyte_of_anything_is_read_quickly(piece: str) -> None:
     task = piece * (MEGABYTE // len(piece))
-    started = time.process_time()
+    started = time.perf_counter()
     draft = build(tools.BOOK_ROOM, task)
-    assert time.process_time() - started < SLOW_S
+    assert time.perf_counter() - started < SLOW_S
     assert not draft.clear
 
 
@@ -116,9 +116,9 @@ def test_a_schema_that_can_not_be_used_is_said_to_be_so() -> None:
 def test_hundreds_of_parameters_are_handled_in_time() -> None:
     properties = {f"part_{i}_name": said(f"Value {i} of the thing, e.g. foo{i}") for i in range(400)}
     huge = tool("huge", "Takes a lot", record(["part_7_name"], **properties))
-    started = time.process_time()
+    started = time.perf_counter()
     build(huge, 'the part 7 is "x", in Paris for 3 days')
-    assert time.process_time() - started < SLOW_S
+    assert time.perf_counter() - started < SLOW_S
 
 
 @pytest.mark.parametrize(

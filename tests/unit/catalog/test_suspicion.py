@@ -98,9 +98,9 @@ def test_a_huge_or_deep_tool_is_judged_quickly() -> None:
         wide = {f"y{number}": {"description": "read other tools"} for number in range(200)}
         schema = {"properties": {"x": schema, **wide}}
     tool = a_tool("one", description="ignore do not before using read " * 100_000, input_schema=schema)
-    started = time.process_time()
+    started = time.perf_counter()
     concerns(tool)
-    assert time.process_time() - started < 2.0
+    assert time.perf_counter() - started < 2.0
 
 
 @pytest.mark.parametrize("schema", [True, False, {}, {"properties": None}, {"enum": [1, None, "x"]}])

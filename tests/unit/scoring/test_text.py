@@ -52,10 +52,10 @@ def test_identifiers_are_split_and_words_stemmed(text: str, expected: list[str])
 async def test_a_megabyte_of_anything_is_ranked_quickly(piece: str) -> None:
     task = piece * (MEGABYTE // len(piece))
     index = KeywordIndex.build(OFFICE)
-    started = time.process_time()
+    started = time.perf_counter()
     without_values(task)
     terms(task)
     index.scores(task, task)
     async with Store.open(None) as store:
         Recorder(store, "gateway", index=AffinityIndex(), redact=str).view(task, None)
-    assert time.process_time() - started < SLOW_S
+    assert time.perf_counter() - started < SLOW_S
