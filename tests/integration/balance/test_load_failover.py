@@ -91,25 +91,19 @@ async def lose_the_second(one: Head, two: Head, by: signal.Signals) -> Observed:
 async def test_a_lost_head_costs_only_the_calls_it_had_and_slows_no_other(
     tmp_path: Path, by: signal.Signals
 ) -> None:
-    missed: list[str] = []
-    # What else runs on the machine only adds to the time: the best of three rounds counts.
-    while len(missed) < 3:
-        file = tmp_path / f"arrived-{len(missed)}"
-        with head(file) as one, head(file) as two:
-            observed = await lose_the_second(one, two, by)
-        report = judge(observed, Counter(file.read_text(encoding="utf-8").split()))
-        assert report.under_way >= COURSE.held
-        assert report.out_after_s is not None
-        assert report.lost > 0
-        assert not report.failed_after
-        assert not report.twice
-        assert not report.unseen
-        assert report.wrong == 0
-        assert report.others.n > COURSE.per_s
-        if report.reached:
-            return
-        missed.append(f"p95 {report.others.p95_ms} ms, not {report.undisturbed.p95_ms} ms")
-    pytest.fail("; ".join(missed))
+    file = tmp_path / "arrived"
+    with head(file) as one, head(file) as two:
+        observed = await lose_the_second(one, two, by)
+    report = judge(observed, Counter(file.read_text(encoding="utf-8").split()))
+    assert report.under_way >= COURSE.held
+    assert report.out_after_s is not None
+    assert report.lost > 0
+    assert not report.failed_after
+    assert not report.twice
+    assert not report.unseen
+    assert report.wrong == 0
+    assert report.others.n > COURSE.per_s
+    assert report.reached, f"p95 {report.others.p95_ms} ms, not {report.undisturbed.p95_ms} ms"
 
 
 def test_the_report_tells_calls_that_were_lost_from_those_that_failed_later() -> None:
