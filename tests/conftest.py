@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.support.turns import Turns, is_alone
+
 MACHINE = "machine"
 """Tests that change something of the whole machine (swap, control groups, an engine) take turns."""
 
@@ -36,10 +38,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Grouped:
     return Grouped(config, log)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let tests that measure time run alone."""
+    config.pluginmanager.register(Turns())
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several workers share the tests, begin with what takes minutes."""
+    """Where several workers share the tests, begin with what takes minutes and end with what runs alone."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+        accompanied = {item.path for item in items if not is_alone(item)}
+        items.sort(key=lambda item: (item.get_closest_marker("slow") is None, item.path not in accompanied))
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ async def test_without_a_model_the_reason_says_which_to_pull(server: OllamaServe
 HTML = "<html>Sign in</html>"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
@@ -85,6 +86,7 @@ async def test_unusable_vectors_of_a_query_fall_back_and_are_not_remembered(
         assert again.tolist() != right.tolist()
 
 
+@pytest.mark.alone
 async def test_a_hanging_ollama_costs_its_limit_once_and_then_nothing(server: OllamaServer) -> None:
     limit_s = 0.1
     costs: list[float] = []

@@ -177,6 +177,7 @@ async def test_an_answer_that_is_none_leaves_the_draft(server: OllamaServer, tex
         assert await complete(EMPTY, SEND, TASK, "", model, 10.0) is EMPTY
 
 
+@pytest.mark.alone
 async def test_a_hanging_model_costs_its_limit_and_leaves_the_draft(server: OllamaServer) -> None:
     async with running(server.url, limit_s=0.1) as model:
         server.hold_chat = anyio.Event()

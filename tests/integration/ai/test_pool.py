@@ -81,6 +81,7 @@ async def test_where_the_first_fails_the_next_answers_the_same_request_and_then_
         await pool.aclose()
 
 
+@pytest.mark.alone
 async def test_a_hanging_host_takes_only_its_share_of_the_time() -> None:
     async with hosts() as (one, two):
         pool = pool_of(one, two)

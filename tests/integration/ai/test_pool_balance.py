@@ -169,6 +169,7 @@ async def test_a_host_that_dies_costs_no_call_an_error_whatever_the_strategy(str
         assert (alive.window.success_rate, alive.in_use) == (1.0, True)
 
 
+@pytest.mark.alone
 async def test_a_call_moves_on_from_a_refusing_host_within_100_ms() -> None:
     async with hosts() as servers, pool_of(servers) as pool:
         model = await pool.embedding_model()

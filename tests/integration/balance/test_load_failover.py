@@ -20,7 +20,7 @@ from tool_router.evaluation.failover import Attempt, Call, Observed, judge
 from tool_router.evaluation.failover_load import Course, freeze_one
 from tool_router.gateway.assembly import Heads
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 ROOT = Path(__file__).parents[3]
 
 COURSE = Course(

@@ -24,7 +24,7 @@ from tests.unit.balance.clock import ManualClock
 from tool_router.balance.redis_peers import LIFE_S, MOST_ROUTERS
 from tool_router.balance.redis_sharing import EXCHANGE_S
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 
 async def test_a_redis_that_is_killed_is_said_once_and_used_again_when_it_is_back(

@@ -141,6 +141,7 @@ async def test_a_redis_that_was_restarted_is_used_without_a_failure(redis_server
         assert tier.failures == 0
 
 
+@pytest.mark.alone
 async def test_a_redis_that_hangs_costs_one_lookup_its_limit(redis_server: RedisServer) -> None:
     with capture_logs() as logs:
         async with tier_of(redis_server.url) as tier:

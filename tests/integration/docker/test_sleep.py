@@ -62,6 +62,7 @@ def ticks(pid: int | None) -> int:
     return found.ticks
 
 
+@pytest.mark.alone
 async def test_a_paused_container_does_nothing_and_wakes_as_it_was(containers: Containers) -> None:
     wakes: list[float] = []
     async with containers.talk() as (running, client):

@@ -18,7 +18,7 @@ from tool_router.gateway.mcp_http import HttpEndpoint
 from tool_router.gateway.mcp_link import McpLink
 from tool_router.gateway.protocol import no_progress
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 ECHO = Tool(id="everything::echo", name="echo", call_name="echo")
 

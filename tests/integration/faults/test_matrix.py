@@ -42,7 +42,7 @@ from tests.support.toxics import (
 )
 from tool_router.errors import GatewayError, GatewayFailed, GatewayTimeout, GatewayUnreachable
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 Recipe = Callable[[Place, Direction], tuple[Toxic, ...]]
 """Makes the toxics of a case from its place and direction."""

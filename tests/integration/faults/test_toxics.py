@@ -27,7 +27,7 @@ from tests.support.toxics import (
 )
 from tests.support.toxics.course import Course
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
 BODY = bytes(range(256)) * 20

@@ -181,6 +181,7 @@ async def test_arguments_with_broken_characters_still_reach_the_gateway_as_utf_8
         assert fake.faulty.arrived("/rpc")[0].message["params"]["arguments"] == {"text": "a?b\x00"}
 
 
+@pytest.mark.alone
 async def test_connections_are_kept_and_never_leaked() -> None:
     async with contextforge(slow={ECHO.call_name}) as fake:
         assert fake.loopback is not None

@@ -54,6 +54,7 @@ async def test_a_service_that_ignores_sigterm_and_the_end_of_its_input_is_killed
         assert not alive(pid)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("deaf", [(), ("deaf",)], ids=["it ends", "it ignores SIGTERM"])
 async def test_a_frozen_service_ends_in_its_time_as_well(deaf: tuple[str, ...]) -> None:
     manager = manager_of(trouble(*deaf, sleep=Tier.FROZEN, stop_timeout_s=0.3))

@@ -57,6 +57,7 @@ def group() -> Generator[Path]:
         made.rmdir()
 
 
+@pytest.mark.alone
 async def test_without_swap_a_service_is_frozen_and_paging_is_not_offered(
     start: StartCounter, no_swap: Capabilities
 ) -> None:
@@ -111,6 +112,7 @@ async def test_a_descendant_that_left_the_group_is_stopped_and_continues(
         assert state(child) in ("R", "S")
 
 
+@pytest.mark.alone
 async def test_a_service_that_forks_all_the_time_is_stopped_whole(
     start: StartCounter, no_swap: Capabilities
 ) -> None:
@@ -193,6 +195,7 @@ async def test_a_service_killed_in_its_sleep_can_not_be_woken_and_says_so(
         assert (await sleeper.memory()).held == 0
 
 
+@pytest.mark.alone
 async def test_sleeping_twice_and_waking_twice_is_as_once(start: StartCounter, no_swap: Capabilities) -> None:
     async with start() as counter:
         sleeper = ProcessSleeper(counter.pid, no_swap)

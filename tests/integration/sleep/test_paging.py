@@ -112,6 +112,7 @@ async def test_a_file_that_a_sleeper_maps_is_not_its_memory_and_is_still_cached(
             reader.kill()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("patience_s", [0.0, 0.001, 0.01, 0.03, 0.2])
 async def test_a_sleep_that_is_cancelled_leaves_the_service_awake_at_once(
     start: StartCounter, disk_swap: Capabilities, patience_s: float

@@ -14,6 +14,7 @@ from tests.integration.sleep.conftest import StartCounter
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.alone
 async def test_on_zram_the_compressed_memory_is_counted(start: StartCounter, zram_swap: Capabilities) -> None:
     async with start() as counter:
         sleeper = ProcessSleeper(counter.pid, zram_swap)

@@ -53,6 +53,7 @@ async def closed(pool: PostgresPool) -> None:
         await pool.aclose()
 
 
+@pytest.mark.alone
 async def test_an_absent_server_fails_at_once_is_said_once_and_asked_again_later(
     own_server: PostgresServer,
 ) -> None:
@@ -135,6 +136,7 @@ async def test_a_hanging_store_costs_a_request_no_more_than_the_limit_of_a_looku
         own_server.thaw()
 
 
+@pytest.mark.alone
 async def test_routers_share_decisions(postgres: PostgresServer) -> None:
     async with Store.open(None, url=postgres.url) as one, Store.open(None, url=postgres.url) as two:
         first = build_decision_cache(CacheSettings(), one)

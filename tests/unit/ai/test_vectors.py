@@ -120,6 +120,7 @@ def test_unit_vectors_have_length_one_and_zeros_stay() -> None:
     ]
 
 
+@pytest.mark.alone
 def test_searching_ten_thousand_tools_costs_little_more_than_their_product_with_the_query() -> None:
     """A product of this size takes about a millisecond: the ratio holds on a busy machine, too."""
     rng = np.random.default_rng(7)

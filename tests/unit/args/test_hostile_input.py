@@ -27,6 +27,7 @@ def test_an_empty_task_leaves_everything_missing(task: str) -> None:
     assert draft.values == {}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "piece",
     ["a", "a ", "hello World 12 'a' ", "[", "[]", '"', "'\"", "1,", "1-", "/", "a/", "a.", "Aa, ", "a=1 ",
@@ -113,6 +114,7 @@ def test_a_schema_that_can_not_be_used_is_said_to_be_so() -> None:
     assert not draft.clear
 
 
+@pytest.mark.alone
 def test_hundreds_of_parameters_are_handled_in_time() -> None:
     properties = {f"part_{i}_name": said(f"Value {i} of the thing, e.g. foo{i}") for i in range(400)}
     huge = tool("huge", "Takes a lot", record(["part_7_name"], **properties))

@@ -51,6 +51,7 @@ async def asked(gateway: BalancedGateway, asked_for: Tool) -> list[str]:
     return names
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "error",
     [GatewayUnreachable("refused"), NEVER_REACHED, GatewayBusy(60, "429")],

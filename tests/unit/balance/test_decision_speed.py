@@ -7,6 +7,8 @@ import pytest
 from tool_router.balance.strategies import STRATEGIES
 from tool_router.evaluation.balancing import measure_decisions, measure_recording
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_every_strategy_is_measured_and_decides_in_microseconds(name: str) -> None:

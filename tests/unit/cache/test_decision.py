@@ -241,6 +241,7 @@ async def test_hits_and_misses_are_counted_for_each_tier() -> None:
     assert stats.tiers["memory"].hit_rate == 0.75
 
 
+@pytest.mark.alone
 async def test_a_kept_decision_takes_less_than_a_fifth_of_a_millisecond() -> None:
     big = a_catalog(*(a_tool(f"tool{number}") for number in range(2_375)))
     cache = DecisionCache(MemoryTier(TTL_S))

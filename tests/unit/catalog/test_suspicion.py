@@ -92,6 +92,7 @@ def test_words_that_a_person_accepted_are_not_suspicious_until_they_change() -> 
     assert [found.concern for found in findings(odder, accepted)] == [Concern.CHANGED, Concern.INSTRUCTIONS]
 
 
+@pytest.mark.alone
 def test_a_huge_or_deep_tool_is_judged_quickly() -> None:
     schema: dict[str, object] = {"description": "deep"}
     for _ in range(50):

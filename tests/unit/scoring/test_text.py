@@ -44,6 +44,7 @@ def test_identifiers_are_split_and_words_stemmed(text: str, expected: list[str])
     assert terms(text) == expected
 
 
+@pytest.mark.alone
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     "piece",
