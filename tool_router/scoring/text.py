@@ -95,14 +95,17 @@ def _split_cased(word: str) -> list[str]:
 
 def fold(text: str) -> str:
     """Compatibility forms unified, accents of Latin and Greek letters dropped, Cyrillic й and ё kept."""
-    folded: list[str] = []
-    for char in unicodedata.normalize("NFKC", text):
-        if char < "\u00c0" or char >= "\u2000" or _CYRILLIC.match(char):
-            folded.append(char)
-        else:
-            decomposed = unicodedata.normalize("NFD", char)
-            folded.append("".join(part for part in decomposed if not unicodedata.combining(part)) or char)
-    return "".join(folded)
+    unified = unicodedata.normalize("NFKC", text)
+    return unified.translate({ord(char): _without_accents(char) for char in set(unified) if _is_folded(char)})
+
+
+def _is_folded(char: str) -> bool:
+    return "\u00c0" <= char < "\u2000" and not _CYRILLIC.match(char)
+
+
+def _without_accents(char: str) -> str:
+    decomposed = unicodedata.normalize("NFD", char)
+    return "".join(part for part in decomposed if not unicodedata.combining(part)) or char
 
 
 @lru_cache(maxsize=1 << 16)

@@ -42,7 +42,7 @@ from tests.support.toxics import (
 )
 from tool_router.errors import GatewayError, GatewayFailed, GatewayTimeout, GatewayUnreachable
 
-pytestmark = [pytest.mark.anyio, pytest.mark.alone]
+pytestmark = pytest.mark.anyio
 
 Recipe = Callable[[Place, Direction], tuple[Toxic, ...]]
 """Makes the toxics of a case from its place and direction."""
@@ -198,6 +198,7 @@ async def test_a_broken_line_is_a_failure_of_the_gateway(kind: str, recipe: Reci
     await judge(cases(kind, recipe), far, breaks)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_hanging_line_holds_nobody_beyond_the_deadline(kind: str, far: FarSide) -> None:
     played = [case for recipe in HANGING.values() for case in cases(kind, recipe, deadline_s=DEADLINE_S)]
@@ -220,6 +221,7 @@ async def test_a_line_that_breaks_while_a_connection_is_opened_is_a_failure(
     await judge(cases(kind, recipe, warm=False), far, breaks)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", [MCP, ENDPOINT])
 async def test_a_line_that_hangs_while_a_connection_is_opened_does_not_stop_later_calls(
     kind: str, far: FarSide
@@ -237,6 +239,7 @@ ON_TRIO: list[tuple[Recipe, dict[str, Any], Callable[[Case, Outcome], Iterable[s
 ]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("anyio_backend", ["trio"])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_it_is_the_same_on_trio(kind: str, far: FarSide) -> None:
