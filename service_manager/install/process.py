@@ -1,4 +1,4 @@
-"""Installers as child processes: output to a log file, the whole process group killed when it is given up."""
+"""Installers as child processes: output to a log file, killed with all they started when given up."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import anyio
 import anyio.abc
+import anyio.to_thread
+
+from service_manager.drivers.guardian import Guardian
 
 TICK_S = 1.0
 """Time between two signs of life; many clients give up on a call that shows none for some seconds."""
@@ -32,20 +36,14 @@ async def run_logged(
 ) -> int:
     """Run a child to its end and return its exit code; its output is added to `log`, its stdin is empty.
 
-    When this call is cancelled, the child and everything it started are killed before it returns.
+    When this call ends, by cancellation too, everything the child started is killed before it returns.
 
     Raises:
         OSError: the child can't be started, or the log can't be written.
     """
     with log.open("ab") as output:
-        process = await _start(argv, environ, cwd, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        return await _wait(process, tick)
-    finally:
-        if process.returncode is None:
-            _kill_group(process.pid)
-            with anyio.CancelScope(shield=True):
-                await process.wait()
+        async with _running(argv, environ, cwd, stdout=output, stderr=subprocess.STDOUT) as process:
+            return await _wait(process, tick)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,48 +62,57 @@ async def ask(argv: Sequence[str], *, environ: Mapping[str, str], timeout_s: flo
         OSError: the child can't be started.
         TimeoutError: it took too long.
     """
-    process = await _start(argv, environ, None, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stderr is not None
     output, errors = bytearray(), bytearray()
-    try:
+    async with _running(argv, environ, None, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
         with anyio.fail_after(timeout_s):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_collect, process.stdout, output)
                 tasks.start_soon(_collect, process.stderr, errors)
-            await process.wait()
-    finally:
-        # What it started may hold its streams open after it has ended.
-        _kill_group(process.pid)
-        with anyio.CancelScope(shield=True):
-            await process.aclose()
-    assert process.returncode is not None
-    return Said(process.returncode, output.decode(errors="replace"), errors.decode(errors="replace"))
+            code = await process.wait()
+    return Said(code, output.decode(errors="replace"), errors.decode(errors="replace"))
 
 
-async def _start(
+@asynccontextmanager
+async def _running(
     argv: Sequence[str],
     environ: Mapping[str, str],
     cwd: Path | None,
     *,
     stdout: int | IO[bytes],
     stderr: int,
-) -> anyio.abc.Process:
-    # Cancelled in the middle, the child would be killed, and what it had started by then would go on.
+) -> AsyncGenerator[anyio.abc.Process]:
+    """A child in a group of its own, killed with all it started when the block is left.
+
+    A watchdog ends it when this process is killed: an installer that went on would write into a directory
+    which the next installation removes.
+    """
+    guardian = Guardian()
     started: list[anyio.abc.Process] = []
-    with anyio.CancelScope(shield=True):
-        started.append(
-            await anyio.open_process(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                cwd=cwd,
-                env=dict(environ),
-                start_new_session=True,
+    try:
+        # Cancelled in the middle, the child would be killed, and what it had started by then would go on.
+        with anyio.CancelScope(shield=True):
+            started.append(
+                await anyio.open_process(
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
+                    cwd=cwd,
+                    env={**environ, **guardian.guard_marked(Path(argv[0]).name)},
+                    start_new_session=True,
+                )
             )
-        )
-    return started[0]
+        guardian.guard(started[0].pid)
+        yield started[0]
+    finally:
+        with anyio.CancelScope(shield=True):
+            for process in started:
+                # What it started may hold its streams open after it has ended.
+                _kill_group(process.pid)
+                await process.aclose()
+            await anyio.to_thread.run_sync(guardian.close)
 
 
 async def _collect(stream: anyio.abc.ByteReceiveStream, into: bytearray) -> None:

@@ -79,6 +79,33 @@ async def test_giving_up_kills_the_child_and_its_children(tmp_path: Path) -> Non
         await gone(child)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="watches processes that are no children, as Linux can")
+async def test_a_child_and_its_children_end_with_who_started_them_whatever_kills_that(tmp_path: Path) -> None:
+    pids = tmp_path / "ready"
+    os.mkfifo(pids)
+    installing = (
+        "import anyio, os, sys\n"
+        "from pathlib import Path\n"
+        "from service_manager.install.process import run_logged\n"
+        "async def ignore(elapsed_s): pass\n"
+        "async def main():\n"
+        "    log = Path(sys.argv[1])\n"
+        "    argv = [sys.executable, '-c', *sys.argv[2:]]\n"
+        "    await run_logged(argv, cwd=log.parent, environ=os.environ, log=log, tick=ignore)\n"
+        "anyio.run(main)\n"
+    )
+    family = FAMILY.replace("os.rename(sys.argv[1], sys.argv[2])\n", "")
+    argv = [sys.executable, "-c", installing, str(tmp_path / "log"), family, str(pids)]
+    with anyio.fail_after(30):
+        async with await anyio.open_process(argv, cwd=Path(__file__).parents[3]) as process:
+            family_pids = (await anyio.Path(pids).read_text()).split()
+            watched = [os.pidfd_open(int(pid)) for pid in family_pids]
+            process.kill()
+            for descriptor in watched:
+                await anyio.wait_readable(descriptor)
+                os.close(descriptor)
+
+
 async def test_a_tick_that_fails_kills_the_child(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
 
