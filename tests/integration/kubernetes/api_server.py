@@ -1,7 +1,7 @@
 """The part of a Kubernetes API server that scaling a deployment takes, and a controller behind it.
 
-A real one takes minutes to build (scripts/test_kubernetes); test_real_cluster.py asks of it what
-test_deployments.py asks of this one. The shapes are those of the Kubernetes API reference (v1.33):
+A real one takes minutes to build (scripts/test_kubernetes); test_deployments.py asks the same of both. The
+shapes are those of the Kubernetes API reference (v1.33):
 `Deployment` and its `Scale` (apps/v1, autoscaling/v1), `PodList`, `EventList` and `Status` (v1), with the
 reasons, messages and details its errors have. The rules: a patch of the type application/apply-patch+yaml
 needs a field manager, merges lists of containers by name, and ends in 409 where another manager owns a
@@ -64,6 +64,7 @@ class ApiServer:
         events: what `list events` answers.
         forbidden: verbs and resources that are refused, e.g. ("patch", "deployments/scale").
         limits: those of the container.
+        requests: what the container asks for.
         owned: limits other managers own, by name, and whose they are.
         seen: the requests that changed something, as method, resource, content type, query and body.
         scales: what the deployment was scaled to, in order.
@@ -74,6 +75,7 @@ class ApiServer:
     events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     forbidden: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     limits: dict[str, str] = field(default_factory=dict[str, str])
+    requests: dict[str, str] = field(default_factory=dict[str, str])
     owned: dict[str, str] = field(default_factory=dict[str, str])
     seen: list[tuple[str, str, str, dict[str, str], dict[str, Any]]] = field(
         default_factory=list[tuple[str, str, str, dict[str, str], dict[str, Any]]]
@@ -140,7 +142,8 @@ class ApiServer:
         whole["metadata"]["labels"] |= applied.get("labels", {})
         whole["metadata"]["annotations"] = applied.get("annotations", {})
         (container,) = _containers(whole)
-        container["resources"] = {"limits": dict(self.limits)} if self.limits else {}
+        resources = {"limits": dict(self.limits), "requests": dict(self.requests)}
+        container["resources"] = {kind: amounts for kind, amounts in resources.items() if amounts}
         return whole
 
     def _guarded(
@@ -243,12 +246,13 @@ class ApiServer:
             raise Refusal(409, f"Apply failed with {len(owners)} conflicts: {told}", causes=causes)
 
     def _validate(self, limits: dict[str, str]) -> None:
-        if (cpu := limits.get("cpu", "1")) == "13m":
+        limit, asked = limits.get("cpu", ""), self.requests.get("cpu", "")
+        if limit and asked and _cores(limit) < _cores(asked):
             raise Refusal(
                 422,
                 f'Deployment.apps "{NAME}" is invalid: '
                 "spec.template.spec.containers[0].resources.requests: "
-                f'Invalid value: "100m": must be less than or equal to cpu limit of {cpu}',
+                f'Invalid value: "{asked}": must be less than or equal to cpu limit of {limit}',
             )
 
     async def _list_pods(self, request: Request) -> dict[str, Any]:
@@ -274,3 +278,7 @@ class ApiServer:
 
 def _containers(deployment: dict[str, Any]) -> list[dict[str, Any]]:
     return deployment.get("spec", {}).get("template", {}).get("spec", {}).get("containers", [])
+
+
+def _cores(quantity: str) -> float:
+    return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)

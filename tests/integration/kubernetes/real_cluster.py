@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import yaml
 
 from tests.integration.kubernetes.api_server import STRATEGIC
+from tests.integration.kubernetes.kubeconfig import kubeconfig
 
 ADMIN, ROUTER, NOBODY = "admin-token", "router-token", "nobody-token"
 """Tokens: of who may do everything, of who has the role that `PlatformError` tells of, of who has none."""
@@ -125,15 +125,7 @@ class RealCluster:
         """A kubeconfig of the user with this token."""
         file = self._directory / f"kubeconfig-{token}"
         cluster = {"server": self._url, "certificate-authority": str(self._certificate)}
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "c", "cluster": cluster}],
-            "users": [{"name": "u", "user": {"token": token}}],
-            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-            "current-context": "x",
-        }
-        file.write_text(yaml.safe_dump(config), encoding="utf-8")
+        file.write_text(kubeconfig(cluster, token), encoding="utf-8")
         return file
 
     def ask(
