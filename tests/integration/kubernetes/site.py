@@ -70,6 +70,11 @@ class Site(ABC):
         return self.deployment()["spec"]["replicas"]
 
     @property
+    def changes(self) -> int:
+        """How often what is wanted of it has changed."""
+        return self.deployment()["metadata"]["generation"]
+
+    @property
     def resources(self) -> Json:
         """Those of its container."""
         (container,) = self.deployment()["spec"]["template"]["spec"]["containers"]

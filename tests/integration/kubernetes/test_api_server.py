@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
 from service_manager.errors import ServiceStartFailed
@@ -75,6 +76,14 @@ async def test_why_it_is_not_ready_may_be_kept_from_us(loopback: LoopbackSite) -
     with pytest.raises(ServiceStartFailed, match=r"not ready within 0\.3 s: .*cannot list resource"):
         async with loopback.run(start_timeout_s=0.3):
             pass
+
+
+async def test_a_deployment_that_has_lost_its_pods_is_noticed(loopback: LoopbackSite) -> None:
+    async with loopback.run() as running:
+        loopback.server.lose_pod()
+        with anyio.fail_after(10):
+            await running.wait()
+        assert "not ready any more: it has no pods" in running.ending()
 
 
 async def test_a_cluster_that_fails_at_the_end_keeps_nobody_from_ending(loopback: LoopbackSite) -> None:

@@ -38,8 +38,9 @@ async def test_a_deployment_is_scaled_up_reached_and_scaled_down(site: Site) -> 
 
 async def test_a_deployment_that_has_pods_already_keeps_how_many(site: Site) -> None:
     site.scale(3)
+    before = site.changes
     async with site.run():
-        assert site.replicas == 3
+        assert (site.replicas, site.changes) == (3, before)
 
 
 async def test_limits_are_set_changed_and_given_up_when_they_are_not_wanted_any_more(site: Site) -> None:
@@ -61,10 +62,12 @@ async def test_limits_are_set_changed_and_given_up_when_they_are_not_wanted_any_
 
 async def test_limits_someone_else_owns_are_not_taken_from_them(site: Site) -> None:
     site.limit("helm", {"memory": "100Mi"})
+    before = site.changes
     with pytest.raises(ServiceStartFailed, match=r'conflicts? with "helm".*limits\.memory.*to its owner'):
         async with site.run(limits=Limits(memory=2**28)):
             pass
-    assert (site.replicas, site.resources) == (0, {"limits": {"memory": "100Mi"}})
+    assert (site.replicas, site.changes) == (0, before)
+    assert site.resources == {"limits": {"memory": "100Mi"}}
 
 
 async def test_a_limit_of_ours_that_someone_else_has_changed_is_theirs(site: Site) -> None:
@@ -93,10 +96,11 @@ async def test_credentials_that_are_refused_are_told(site: Site) -> None:
 
 
 async def test_a_deployment_that_is_not_there_is_named(site: Site) -> None:
+    before = site.changes
     with pytest.raises(ServiceStartFailed, match=r'404: deployments\.apps "sunshine" not found.*kubectl get'):
         async with site.run(name="sunshine"):
             pass
-    assert site.replicas == 0
+    assert (site.replicas, site.changes) == (0, before)
 
 
 async def test_a_deployment_that_does_not_get_ready_is_told_with_why_and_scaled_down(site: Site) -> None:
@@ -112,11 +116,13 @@ async def test_a_deployment_that_does_not_get_ready_is_told_with_why_and_scaled_
             "message": "Error: ErrImagePull",
         }
     )
+    before = site.changes
     why = r"ImagePullBackOff \(Back-off.*Last events: Failed \(Error"
     with pytest.raises(ServiceStartFailed, match=rf"not ready within {site.brief_s:g} s: .*{why}"):
         async with site.run(start_timeout_s=site.brief_s):
             pass
-    assert site.replicas == 0
+    # Up, and down again.
+    assert (site.replicas, site.changes) == (0, before + 2)
 
 
 @pytest.mark.parametrize("trouble", ["scaled", "deleted", "pod"])
@@ -141,12 +147,12 @@ async def test_what_others_do_to_a_deployment_is_noticed(site: Site, trouble: st
 
 
 async def test_a_cancelled_caller_leaves_nothing_scaled_up(site: Site) -> None:
+    before = site.changes
     with anyio.CancelScope() as scope:
         async with site.run():
-            assert site.replicas == 1
             scope.cancel()
             await anyio.sleep_forever()
-    assert site.replicas == 0
+    assert (site.replicas, site.changes) == (0, before + 2)
 
 
 async def test_the_deployment_of_a_killed_manager_is_scaled_down(site: Site) -> None:
